@@ -1,0 +1,45 @@
+"""Environments: a MuJoCo model and how an episode begins in it. One file each.
+
+Third parties add theirs through the entry-point group ``mbrl_sim_bridge.environments``: the name
+there is what the parameter ``sim.environment`` says, and the object is called without arguments.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import mujoco
+import numpy as np
+from mbrl_common.settings import SettingsError
+
+GROUP = 'mbrl_sim_bridge.environments'
+
+
+class Environment(Protocol):
+    """What an environment must be able to do."""
+
+    def make_model(self) -> mujoco.MjModel:
+        """The compiled model, without anything that depends on a task's settings."""
+
+    def draw_initial_state(
+        self, model: mujoco.MjModel, data: mujoco.MjData, generator: np.random.Generator
+    ) -> None:
+        """Write an initial ``qpos`` and ``qvel`` into ``data``, which is in the model's default
+        configuration when this is called; all randomness is the generator's."""
+
+
+def make_environment(name: str) -> Environment:
+    """Make the environment of that name.
+
+    Raises:
+        SettingsError: if there is none, with the names that there are.
+    """
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in found:
+        known = ', '.join(repr(each) for each in sorted(found)) or 'none; is the package built?'
+        raise SettingsError(
+            [f"parameter 'sim.environment' is {name!r}; it must be an installed one: {known}"]
+        )
+    environment: Environment = found[name].load()()
+    return environment
