@@ -1,0 +1,211 @@
+"""The ``sim_bridge`` node: a simulation with the topics of a robot, stepped in lockstep.
+
+It steps when, and only when, a command answers its current state. An episode is open from a reset
+until ``task.max_steps`` commands were answered; it *runs* from the first of them. Outside of an open
+episode commands are ignored, so that a safe command sent to a resting simulation moves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import mujoco
+from builtin_interfaces.msg import Time
+from mbrl_common.messages import from_field, to_field
+from mbrl_common.node import declare_settings, run_node
+from mbrl_common.qos import STANDARD
+from mbrl_msgs.msg import Command, Observation
+from mbrl_msgs.srv import Reset
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import JointState
+from visualization_msgs.msg import Marker, MarkerArray
+
+from mbrl_sim_bridge.markers import poses_of, shapes_of
+from mbrl_sim_bridge.settings import SimBridgeSettings
+from mbrl_sim_bridge.simulation import ActionError, Simulation, SimulationError
+
+FRAME = 'world'
+_MARKER_TYPES = {'box': Marker.CUBE, 'sphere': Marker.SPHERE, 'cylinder': Marker.CYLINDER}
+
+
+class SimBridge(Node):
+    """Publishes states, steps by commands, resets by service."""
+
+    def __init__(self) -> None:
+        super().__init__('sim_bridge', automatically_declare_parameters_from_overrides=True)
+        self.settings = declare_settings(self, SimBridgeSettings, self._on_settings)
+        # From the wall clock, so that stamps never go back, not even over a restart.
+        self.simulation = Simulation(self.settings, start_ns=time.time_ns())
+        self._episode_open = False
+        self._ignored = 0
+        self._refused = 0
+        self._next_markers = 0.0  # [s], of time.monotonic
+
+        # Made once and filled for every state: the time from command to state counts.
+        self._joint_state = JointState(name=list(self.simulation.joint_names))
+        self._joint_state.header.frame_id = FRAME
+        self._observation = Observation(names=list(self.settings.task.state))
+        self._observation.header.frame_id = FRAME
+        self._clock = ClockMessage()
+        self._shapes = shapes_of(self.simulation.model)
+        self._markers = self._make_markers()
+
+        self._joint_state_publisher = self.create_publisher(JointState, 'joint_states', STANDARD)
+        self._observation_publisher = self.create_publisher(Observation, 'observation', STANDARD)
+        self._clock_publisher = self.create_publisher(ClockMessage, '/clock', STANDARD)
+        self._marker_publisher = self.create_publisher(MarkerArray, 'markers', STANDARD)
+        self.create_subscription(Command, 'command', self._on_command, STANDARD)
+        self.create_service(Reset, '~/reset', self._on_reset)
+        self._repeat_timer = self.create_timer(
+            self.settings.sim.state_repeat_period,
+            self._repeat_state,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+        mujoco.set_mju_user_warning(self._on_mujoco_warning)
+        self._publish_state(episode=0, step=0, truncated=False)
+        self.get_logger().info(
+            f"simulating {self.settings.sim.environment!r} for task '{self.settings.task.name}': "
+            f'state {list(self.settings.task.state)}, action {list(self.settings.task.action)}'
+        )
+
+    def shut_down(self) -> None:
+        """Called before the node is destroyed."""
+        mujoco.set_mju_user_warning(None)
+
+    def _on_settings(self, settings: SimBridgeSettings) -> None:
+        self.settings = settings
+
+    def _on_command(self, command: Command) -> None:
+        stamp, answered = self._joint_state.header.stamp, command.state_stamp
+        if answered.sec != stamp.sec or answered.nanosec != stamp.nanosec:
+            self._ignore(f'it answers the state of {_text(answered)}; this is {_text(stamp)}')
+            return
+        if not self._episode_open:
+            self._ignore(f'no episode is open; call {self.get_fully_qualified_name()}/reset')
+            return
+        try:
+            self.simulation.step(from_field(command.action))
+        except ActionError as error:
+            self._refused += 1
+            self.get_logger().error(
+                f'command for the state of {_text(stamp)} refused ({self._refused} so far): '
+                f'{error}; the simulation waits for another'
+            )
+            return
+        except SimulationError as error:
+            self._episode_open = False
+            self.get_logger().error(f'episode {self._observation.episode} ended: {error}')
+            return
+        step = self._observation.step + 1
+        truncated = step >= self.settings.task.max_steps
+        self._episode_open = not truncated
+        self._publish_state(self._observation.episode, step, truncated)
+
+    def _on_reset(self, request: Reset.Request, response: Reset.Response) -> Reset.Response:
+        if self._episode_open and self._observation.step > 0 and not request.force:
+            response.error_code = Reset.Response.EPISODE_RUNNING
+            response.message = (
+                f'episode {self._observation.episode} runs, at step {self._observation.step} of '
+                f'{self.settings.task.max_steps}; let it end, or set force'
+            )
+            return response
+        try:
+            self.simulation.reset(request.seed)
+        except SimulationError as error:
+            self._episode_open = False
+            response.error_code = Reset.Response.FAILED
+            response.message = str(error)
+            return response
+        self._episode_open = True
+        self._publish_state(request.episode, step=0, truncated=False)
+        response.success = True
+        response.message = f'episode {request.episode} begins, seed {request.seed}'
+        response.stamp = self._joint_state.header.stamp
+        return response
+
+    def _publish_state(self, episode: int, step: int, truncated: bool) -> None:
+        """The joint state first: the controller plans from it while the rest is sent."""
+        sec, nanosec = divmod(self.simulation.time_ns, 1_000_000_000)
+        position, velocity, effort = self.simulation.joints()
+        joint_state = self._joint_state
+        joint_state.header.stamp.sec = sec
+        joint_state.header.stamp.nanosec = nanosec
+        joint_state.position = to_field(position)
+        joint_state.velocity = to_field(velocity)
+        joint_state.effort = to_field(effort)
+        self._joint_state_publisher.publish(joint_state)
+
+        observation = self._observation
+        observation.header.stamp = joint_state.header.stamp
+        observation.episode = episode
+        observation.step = step
+        observation.state = to_field(self.simulation.state)
+        observation.reward = math.nan  # the objective is not the simulation's
+        observation.truncated = truncated
+        self._observation_publisher.publish(observation)
+
+        self._clock.clock = joint_state.header.stamp
+        self._clock_publisher.publish(self._clock)
+        self._publish_markers()
+        self._repeat_timer.reset()
+
+    def _repeat_state(self) -> None:
+        """No command has come for a while: help whoever missed the state, or joined since."""
+        self._joint_state_publisher.publish(self._joint_state)
+        self._clock_publisher.publish(self._clock)
+        self._publish_markers()
+
+    def _publish_markers(self) -> None:
+        now = time.monotonic()
+        if now < self._next_markers or not self._marker_publisher.get_subscription_count():
+            return
+        self._next_markers = now + 1.0 / self.settings.sim.marker_rate
+        mujoco.mj_kinematics(self.simulation.model, self.simulation.data)
+        positions, quaternions = poses_of(self._shapes, self.simulation.data)
+        for marker, p, q in zip(self._markers.markers, positions.tolist(), quaternions.tolist()):
+            marker.header.stamp = self._joint_state.header.stamp
+            pose = marker.pose
+            pose.position.x, pose.position.y, pose.position.z = p
+            (
+                pose.orientation.x,
+                pose.orientation.y,
+                pose.orientation.z,
+                pose.orientation.w,
+            ) = q
+        self._marker_publisher.publish(self._markers)
+
+    def _make_markers(self) -> MarkerArray:
+        array = MarkerArray()
+        for number, shape in enumerate(self._shapes):
+            marker = Marker(
+                ns=self.settings.sim.environment,
+                id=number,
+                type=_MARKER_TYPES[shape.kind],
+                action=Marker.ADD,
+            )
+            marker.header.frame_id = FRAME
+            marker.scale.x, marker.scale.y, marker.scale.z = shape.size
+            marker.color.r, marker.color.g, marker.color.b, marker.color.a = shape.rgba
+            array.markers.append(marker)
+        return array
+
+    def _ignore(self, why: str) -> None:
+        self._ignored += 1
+        self.get_logger().warning(
+            f'command ignored ({self._ignored} so far): {why}', throttle_duration_sec=2.0
+        )
+
+    def _on_mujoco_warning(self, text: str) -> None:
+        self.get_logger().error(f'MuJoCo: {text}')
+
+
+def _text(stamp: Time) -> str:
+    return f'{stamp.sec}.{stamp.nanosec:09d}'
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of the executable ``sim_bridge``."""
+    run_node(SimBridge, args)
