@@ -1,0 +1,73 @@
+"""CEM as PETS does it: Chua et al. (2018), "Deep Reinforcement Learning in a Handful of Trials
+using Probabilistic Dynamics Models", after Botev et al. (2013), "The cross-entropy method".
+
+Candidates come from a normal distribution cut off at two standard deviations, whose variance is
+held so small that they lie within the bounds; the elites' mean and variance replace the old ones
+but for a share alpha; the mean is returned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from mbrl_planner.optimizer import Evaluate, Solution, Start, select_elites
+from mbrl_planner.settings import OptimizerSettings
+
+CUT = 2.0
+"""Where the normal distribution is cut off [standard deviations]."""
+
+
+class Cem:
+    """See the module; the interface is ``mbrl_planner.optimizer.Optimizer``."""
+
+    def __init__(self, settings: OptimizerSettings) -> None:
+        self._common = settings
+        self._settings = settings.cem
+
+    def optimize(
+        self,
+        evaluate: Evaluate,
+        low: torch.Tensor,
+        high: torch.Tensor,
+        start: Start,
+        generators: Sequence[torch.Generator],
+    ) -> Solution:
+        """Optimise R problems at once; see ``Optimizer``."""
+        alpha = self._settings.alpha
+        mean = start.mean.clamp(low, high)
+        variance = ((high - low) / 4).square().expand_as(mean)
+        value = mean.new_full(mean.shape[:1], -math.inf)
+        for _ in range(self._common.iterations):
+            active = (variance.amax((1, 2)) > self._settings.epsilon)[:, None, None]
+            if not bool(active.any()):
+                break
+            to_bound = torch.minimum(mean - low, high - mean)
+            std = torch.minimum((to_bound / CUT).square(), variance).sqrt()
+            noise = truncated_normal((self._common.candidates, *mean.shape[1:]), generators, mean)
+            candidates = torch.addcmul(mean[:, None], noise, std[:, None]).clamp_(low, high)
+            elites = select_elites(candidates, evaluate(candidates), self._common.elites)
+            new_mean, new_variance = elites.fit(mean, variance)
+            mean = torch.where(active, torch.lerp(new_mean, mean, alpha), mean)
+            variance = torch.where(active, torch.lerp(new_variance, variance, alpha), variance)
+            value = torch.where(active[:, 0, 0], elites.returns[:, 0], value)
+        return Solution(
+            actions=mean,
+            mean=mean,
+            elites=mean[:, None][:, :0],
+            value=value,
+            index=None,
+        )
+
+
+def truncated_normal(
+    shape: tuple[int, ...], generators: Sequence[torch.Generator], like: torch.Tensor
+) -> torch.Tensor:
+    """Standard normal numbers within ``CUT``, [R, *shape], one generator per problem."""
+    inside = math.erf(CUT / math.sqrt(2))
+    noise = torch.empty(len(generators), *shape, dtype=like.dtype)
+    for problem, generator in zip(noise, generators):
+        problem.uniform_(-inside, inside, generator=generator)
+    return noise.erfinv_().mul_(math.sqrt(2)).clamp_(-CUT, CUT)
