@@ -1,1 +1,1 @@
-"""What every node of the suite shares. Nothing imported here needs ROS, except ``node`` and ``qos``."""
+"""What every node shares. Only ``node``, ``qos`` and ``testing`` need ROS."""

@@ -31,9 +31,7 @@ _PR_SET_PDEATHSIG = 1
 _OWN = ('use_sim_time', 'start_type_description_service')
 
 
-def declare_settings(
-    node: Node, cls: type[T], on_change: Callable[[T], None] | None = None
-) -> T:
+def declare_settings(node: Node, cls: type[T], on_change: Callable[[T], None] | None = None) -> T:
     """Declare a settings class as the node's parameters, and return the checked values.
 
     The node must have been made with ``automatically_declare_parameters_from_overrides=True``,

@@ -1,4 +1,4 @@
-"""Settings: one frozen dataclass is at once the configuration of a core and the parameters of a node.
+"""One frozen dataclass is at once the configuration of a core and the parameters of a node.
 
 A core declares a frozen dataclass whose fields are made with :func:`setting` (a description, a
 range, choices) or are dataclasses of the same kind (groups). :func:`build` makes an instance of it
@@ -66,7 +66,7 @@ class Setting:
             return tuple(self._check_one(item, entry, value) for entry in value)
         return self._check_one(self.type, value, value)
 
-    def _check_one(self, kind: type, value: Any, whole: Any) -> Any:
+    def _check_one(self, kind: Any, value: Any, whole: Any) -> Any:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind:
@@ -184,7 +184,8 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = '') -> T:
             except SettingsError as error:
                 problems += error.problems
         elif leaf.required:
-            problems.append(f"missing parameter '{name}': {leaf.expectation()} ({leaf.description})")
+            meaning = f'{leaf.expectation()} ({leaf.description})'
+            problems.append(f"missing parameter '{name}': {meaning}")
         else:
             values[name] = leaf.default
     if not problems:

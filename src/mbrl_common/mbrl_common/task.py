@@ -20,10 +20,12 @@ class TaskSettings:
     """
 
     name: str = setting('name of the task')
-    state: tuple[str, ...] = setting('entries of the state, as <joint>.position, .velocity, .effort')
+    state: tuple[str, ...] = setting(
+        'entries of the state, as <joint>.<position, velocity or effort>'
+    )
     action: tuple[str, ...] = setting('actuated joints, in the order of the action')
-    action_low: tuple[float, ...] = setting('lower bounds of the action [the actuators\' units]')
-    action_high: tuple[float, ...] = setting('upper bounds of the action [the actuators\' units]')
+    action_low: tuple[float, ...] = setting("lower bounds of the action [the actuators' units]")
+    action_high: tuple[float, ...] = setting("upper bounds of the action [the actuators' units]")
     control_period: float = setting('time between two actions [s]', ge=1e-4, le=10.0)
     max_steps: int = setting('control steps of an episode', ge=1, le=1_000_000)
     angles: tuple[str, ...] = setting('entries of the state that are angles without limits', ())

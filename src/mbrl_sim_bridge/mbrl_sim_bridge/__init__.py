@@ -1,1 +1,1 @@
-"""MuJoCo simulations as a ROS 2 robot. Nothing imported here needs ROS, except ``sim_bridge_node``."""
+"""MuJoCo simulations as a ROS 2 robot. Only ``sim_bridge_node`` needs ROS."""

@@ -25,8 +25,8 @@ def shapes_of(model: mujoco.MjModel) -> list[Shape]:
     shapes = []
     for index in range(model.ngeom):
         geom = model.geom(index)
-        rgba = tuple(float(value) for value in model.geom_rgba[index])
-        if rgba[3] == 0.0:
+        red, green, blue, alpha = (float(value) for value in model.geom_rgba[index])
+        if alpha == 0.0:
             continue
         a, b, c = (2.0 * float(value) for value in model.geom_size[index])
         kind = mujoco.mjtGeom(int(model.geom_type[index]))
@@ -43,9 +43,9 @@ def shapes_of(model: mujoco.MjModel) -> list[Shape]:
             ends = [('sphere', end, (a, a, a)) for end in (-b / 2, b / 2)]
             parts = [('cylinder', 0.0, (a, a, b)), *ends]
         for part, offset, size in parts:
-            shapes.append(
-                Shape(geom.name, part, index, np.array([0.0, 0.0, offset]), size, rgba)
-            )
+            centre = np.array([0.0, 0.0, offset])
+            rgba = (red, green, blue, alpha)
+            shapes.append(Shape(geom.name, part, index, centre, size, rgba))
     return shapes
 
 

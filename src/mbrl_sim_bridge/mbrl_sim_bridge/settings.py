@@ -24,7 +24,7 @@ class SimSettings:
     )
     camera: str = setting("camera of the model to render from; '' is MuJoCo's free camera", 'side')
     render_width: int = setting('width of rendered frames [pixels]', 480, ge=16, le=4096)
-    render_height: int = setting('height of rendered frames [pixels]', 270, ge=16, le=4096)
+    render_height: int = setting('height of rendered frames [pixels]', 180, ge=16, le=4096)
 
 
 @dataclasses.dataclass(frozen=True)

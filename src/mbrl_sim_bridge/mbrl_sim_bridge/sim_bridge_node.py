@@ -1,8 +1,8 @@
 """The ``sim_bridge`` node: a simulation with the topics of a robot, stepped in lockstep.
 
 It steps when, and only when, a command answers its current state. An episode is open from a reset
-until ``task.max_steps`` commands were answered; it *runs* from the first of them. Outside of an open
-episode commands are ignored, so that a safe command sent to a resting simulation moves nothing.
+until ``task.max_steps`` commands were answered; it *runs* from the first of them. Outside of an
+open episode commands are ignored, so that a safe command to a resting simulation moves nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from builtin_interfaces.msg import Time
 from mbrl_common.messages import from_field, to_field
 from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import STANDARD
-from mbrl_msgs.msg import Command, Observation
-from mbrl_msgs.srv import Reset
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from visualization_msgs.msg import Marker, MarkerArray
 
+from mbrl_msgs.msg import Command, Observation
+from mbrl_msgs.srv import Reset
 from mbrl_sim_bridge.markers import poses_of, shapes_of
 from mbrl_sim_bridge.settings import SimBridgeSettings
 from mbrl_sim_bridge.simulation import ActionError, Simulation, SimulationError
@@ -49,7 +49,7 @@ class SimBridge(Node):
         self._joint_state.header.frame_id = FRAME
         self._observation = Observation(names=list(self.settings.task.state))
         self._observation.header.frame_id = FRAME
-        self._clock = ClockMessage()
+        self._clock_message = ClockMessage()
         self._shapes = shapes_of(self.simulation.model)
         self._markers = self._make_markers()
 
@@ -147,15 +147,15 @@ class SimBridge(Node):
         observation.truncated = truncated
         self._observation_publisher.publish(observation)
 
-        self._clock.clock = joint_state.header.stamp
-        self._clock_publisher.publish(self._clock)
+        self._clock_message.clock = joint_state.header.stamp
+        self._clock_publisher.publish(self._clock_message)
         self._publish_markers()
         self._repeat_timer.reset()
 
     def _repeat_state(self) -> None:
         """No command has come for a while: help whoever missed the state, or joined since."""
         self._joint_state_publisher.publish(self._joint_state)
-        self._clock_publisher.publish(self._clock)
+        self._clock_publisher.publish(self._clock_message)
         self._publish_markers()
 
     def _publish_markers(self) -> None:

@@ -48,17 +48,18 @@ class CartpolePets:
 
     @staticmethod
     def _dress(spec: mujoco.MjSpec) -> None:
-        """What is only seen: the rail as long as the cart can go, a camera, a bright background."""
-        spec.geom('rail').size = [0.02, RAIL_LIMIT + 0.2, 0.0]
+        """What is only seen: the rail as long as the cart can go, a camera, light, background."""
+        spec.geom('rail').size = [0.02, RAIL_LIMIT + 0.1, 0.0]
         spec.worldbody.add_camera(
-            name='side', pos=[0.0, -4.5, 0.0], xyaxes=[1, 0, 0, 0, 0, 1], fovy=40
+            name='side', pos=[0.0, -4.5, 0.0], xyaxes=[1, 0, 0, 0, 0, 1], fovy=28
         )
+        spec.visual.headlight.ambient = [0.5, 0.5, 0.5]
         spec.add_texture(
             name='sky',
             type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-            builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-            rgb1=[1.0, 1.0, 1.0],
-            rgb2=[0.8, 0.85, 0.9],
-            width=64,
-            height=384,
+            builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
+            rgb1=[0.91, 0.93, 0.96],
+            rgb2=[0.91, 0.93, 0.96],
+            width=16,
+            height=96,
         )
