@@ -1,0 +1,145 @@
+"""What the tests share: the cart-pole's task, its truth in MuJoCo, and models with known answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mujoco
+import mujoco.rollout
+import numpy as np
+import pytest
+import torch
+
+from mbrl_common.settings import build
+from mbrl_common.task import TaskSettings
+from mbrl_planner.settings import OptimizerSettings, PlannerSettings
+
+torch.set_num_threads(1)
+
+TASK = {
+    'name': 'cartpole_swingup',
+    'state': ['slider.position', 'hinge.position', 'slider.velocity', 'hinge.velocity'],
+    'angles': ['hinge.position'],
+    'action': ['slider'],
+    'action_low': [-3.0],
+    'action_high': [3.0],
+    'control_period': 0.04,
+    'max_steps': 200,
+}
+
+# PETS's cart-pole: gymnasium's inverted pendulum, hanging, on a longer rail, with a site at the tip.
+CARTPOLE_XML = """
+<mujoco>
+  <compiler inertiafromgeom="true"/>
+  <default>
+    <joint armature="0" damping="1"/>
+    <geom contype="0" friction="1 0.1 0.1"/>
+  </default>
+  <option gravity="0 0 -9.81" integrator="RK4" timestep="0.02"/>
+  <worldbody>
+    <body name="cart">
+      <joint name="slider" type="slide" axis="1 0 0" limited="true" range="-2.5 2.5"/>
+      <geom type="capsule" quat="0.707 0 0.707 0" size="0.1 0.1"/>
+      <body name="pole">
+        <joint name="hinge" type="hinge" axis="0 1 0"/>
+        <geom type="capsule" fromto="0 0 0 0.001 0 -0.6" size="0.049 0.3"/>
+        <site name="tip" pos="0 0 -0.6"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="slider" gear="100" ctrllimited="true" ctrlrange="-3 3"/>
+  </actuator>
+</mujoco>
+"""
+
+
+@pytest.fixture
+def task() -> TaskSettings:
+    """The cart-pole's task."""
+    return build(TaskSettings, TASK)
+
+
+@pytest.fixture
+def parameters() -> dict[str, Any]:
+    """Parameters of a planner for the cart-pole, as a parameter file has them."""
+    return {'task': dict(TASK), 'objective': {'name': 'cartpole_swingup'}}
+
+
+@pytest.fixture
+def make_settings(parameters: dict[str, Any]) -> Callable[..., PlannerSettings]:
+    """Settings of a planner for the cart-pole, with some changed by dotted names."""
+    return lambda **changes: build(
+        PlannerSettings, {**parameters, **{k.replace('__', '.'): v for k, v in changes.items()}}
+    )
+
+
+@pytest.fixture
+def make_optimizer_settings() -> Callable[..., OptimizerSettings]:
+    """Settings of an optimiser, with some changed by dotted names (``__`` for the dot)."""
+    return lambda **changes: build(
+        OptimizerSettings, {k.replace('__', '.'): v for k, v in changes.items()}
+    )
+
+
+class TrueCartpole:
+    """The cart-pole in MuJoCo: what happens, and where the tip really is."""
+
+    def __init__(self) -> None:
+        self.model = mujoco.MjModel.from_xml_string(CARTPOLE_XML)
+        self.data = mujoco.MjData(self.model)
+
+    def states(self, state: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """States [N, H + 1, 4] from ``state`` [4] under ``actions`` [N, H, 1], two steps each."""
+        count, horizon = actions.shape[:2]
+        start = np.tile(np.concatenate([[0.0], state]), (count, 1))
+        control = np.repeat(actions.astype(np.float64), 2, axis=1)
+        full, _ = mujoco.rollout.rollout(self.model, self.data, start, control)
+        states = np.empty((count, horizon + 1, 4))
+        states[:, 0] = state
+        states[:, 1:] = full[:, 1::2, 1:]
+        return states
+
+    def tip(self, state: np.ndarray) -> np.ndarray:
+        """Position [3] of the pole's tip."""
+        self.data.qpos[:] = state[:2]
+        self.data.qvel[:] = state[2:]
+        mujoco.mj_forward(self.model, self.data)
+        return self.data.site('tip').xpos.copy()
+
+
+@pytest.fixture
+def true_cartpole() -> TrueCartpole:
+    """The cart-pole in MuJoCo."""
+    return TrueCartpole()
+
+
+class LinearModel:
+    """E members with next state = A_e s + B_e a, and a constant variance of the next state."""
+
+    def __init__(
+        self, transition: np.ndarray, control: np.ndarray, variance: float = 0.0
+    ) -> None:
+        self.transition = torch.tensor(transition, dtype=torch.float32)  # [E, S, S]
+        self.control = torch.tensor(control, dtype=torch.float32)  # [E, S, A]
+        self.variance = variance
+        self.members, self.state_dim = transition.shape[:2]
+        self.action_dim = control.shape[2]
+
+    def predict_mean(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """See ``rollout.Model``."""
+        return state @ self.transition.mT + action @ self.control.mT
+
+    def predict(
+        self, state: torch.Tensor, action: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See ``rollout.Model``."""
+        mean = self.predict_mean(state, action)
+        return mean, torch.full_like(mean, self.variance)
+
+
+@pytest.fixture
+def linear_model() -> type[LinearModel]:
+    """A model whose every answer is known."""
+    return LinearModel
