@@ -45,9 +45,10 @@ def declare_settings(node: Node, cls: type[T], on_change: Callable[[T], None] | 
     Raises:
         SettingsError: with all that is wrong in the parameters given at start.
     """
+    declared: Any = node.get_parameters_by_prefix('')  # rclpy's annotation is not what it returns
     given = {
         name: parameter.value
-        for name, parameter in node.get_parameters_by_prefix('').items()
+        for name, parameter in declared.items()
         if name not in _OWN and not name.startswith('qos_overrides.')
     }
     given = {name: list(v) if _is_array(v) else v for name, v in given.items()}

@@ -54,6 +54,8 @@ class TaskSettings:
                 f"'task.action_low' and 'task.action_high' have {len(self.action_low)} and "
                 f"{len(self.action_high)} entries; 'task.action' has {len(self.action)}"
             )
+        elif not np.isfinite([*self.action_low, *self.action_high]).all():
+            problems.append("'task.action_low' and 'task.action_high' must be finite")
         elif not all(low < high for low, high in zip(self.action_low, self.action_high)):
             problems.append("'task.action_low' must be below 'task.action_high' in every entry")
         if problems:

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import mujoco
 import numpy as np
-from mbrl_common.settings import SettingsError
 from PIL import Image
 
+from mbrl_common.settings import SettingsError
 from mbrl_sim_bridge.canvas_drawn import DrawnCanvas
 from mbrl_sim_bridge.canvas_gl import GLCanvas, GLUnavailableError
 from mbrl_sim_bridge.environments import make_environment

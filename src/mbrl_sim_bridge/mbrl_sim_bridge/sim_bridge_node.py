@@ -12,15 +12,15 @@ import time
 
 import mujoco
 from builtin_interfaces.msg import Time
-from mbrl_common.messages import from_field, to_field
-from mbrl_common.node import declare_settings, run_node
-from mbrl_common.qos import STANDARD
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from visualization_msgs.msg import Marker, MarkerArray
 
+from mbrl_common.messages import from_field, to_field
+from mbrl_common.node import declare_settings, run_node
+from mbrl_common.qos import STANDARD
 from mbrl_msgs.msg import Command, Observation
 from mbrl_msgs.srv import Reset
 from mbrl_sim_bridge.markers import poses_of, shapes_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from mbrl_common.settings import SettingsError
 
+from mbrl_common.settings import SettingsError
 from mbrl_sim_bridge.environments import make_environment
 from mbrl_sim_bridge.settings import SimBridgeSettings
 

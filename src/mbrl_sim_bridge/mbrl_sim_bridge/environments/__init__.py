@@ -11,6 +11,7 @@ from typing import Protocol
 
 import mujoco
 import numpy as np
+
 from mbrl_common.settings import SettingsError
 
 GROUP = 'mbrl_sim_bridge.environments'
@@ -26,7 +27,8 @@ class Environment(Protocol):
         self, model: mujoco.MjModel, data: mujoco.MjData, generator: np.random.Generator
     ) -> None:
         """Write an initial ``qpos`` and ``qvel`` into ``data``, which is in the model's default
-        configuration when this is called; all randomness is the generator's."""
+        configuration when this is called; all randomness is the generator's.
+        """
 
 
 def make_environment(name: str) -> Environment:
