@@ -1,1 +1,1 @@
-"""Planning in a learned dynamics model. Nothing imported here needs ROS, except ``planner_node``."""
+"""Planning in a learned dynamics model. Nothing here needs ROS, except ``planner_node``."""

@@ -53,4 +53,5 @@ def colored_noise(
     for problem, generator in zip(parts, generators):
         problem.normal_(generator=generator)
     coefficients = torch.view_as_complex(parts.mul_(amplitudes))
-    return torch.fft.irfft(coefficients, n=length, dim=-1)
+    noise: torch.Tensor = torch.fft.irfft(coefficients, n=length, dim=-1)
+    return noise

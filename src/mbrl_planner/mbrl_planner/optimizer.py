@@ -86,9 +86,7 @@ class Elites:
     returns: torch.Tensor
     index: torch.Tensor
 
-    def fit(
-        self, mean: torch.Tensor, variance: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def fit(self, mean: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and (population) variance of the elites with a finite return, each [R, H, A].
 
         A problem without any such elite keeps the given ``mean`` and ``variance``.

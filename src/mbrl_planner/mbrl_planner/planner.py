@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,22 @@ from mbrl_planner.rollout import Model, Rollout
 from mbrl_planner.settings import OptimizerSettings, PlannerSettings
 from mbrl_planner.warm_start import WarmStart
 
-_OPTIMIZERS = {'cem': Cem, 'icem': Icem}
+_OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {'cem': Cem, 'icem': Icem}
+
+
+__all__ = [
+    'ModelOutdatedError',
+    'NoModelError',
+    'PlanRequest',
+    'PlanRequestError',
+    'PlanResult',
+    'Planner',
+    'PlannerError',
+    'PlanningFailedError',
+    'WarmStart',
+    'check_model',
+    'make_optimizer',
+]
 
 
 class PlannerError(RuntimeError):
@@ -202,8 +217,10 @@ class Planner:
             )
         if not np.isfinite(state).all():
             bad = self._task.state[int(np.argmin(np.isfinite(state)))]
-            raise PlanRequestError(f'the state has {bad} = {state[self._task.state.index(bad)]}; '
-                                   'every entry must be finite')
+            raise PlanRequestError(
+                f'the state has {bad} = {state[self._task.state.index(bad)]}; '
+                'every entry must be finite'
+            )
         if not 0 <= request.seed < 2**64:
             raise PlanRequestError(f'the seed is {request.seed}; it must be from 0 to 2**64 - 1')
         try:

@@ -22,9 +22,9 @@ from mbrl_planner.planner import (
     PlanRequest,
     PlanRequestError,
     PlanResult,
-    WarmStart,
 )
 from mbrl_planner.settings import PlannerSettings
+from mbrl_planner.warm_start import WarmStart
 
 _ERROR_CODES = {
     NoModelError: PlanActions.Response.NO_MODEL,

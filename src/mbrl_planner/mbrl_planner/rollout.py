@@ -17,7 +17,7 @@ from mbrl_planner.settings import PlanningSettings
 
 
 class Model(Protocol):
-    """What is asked of a model: next states of E members, each on its own rows, in physical units."""
+    """What is asked of a model: next states of E members, each on its own rows; physical units."""
 
     @property
     def members(self) -> int:
@@ -129,9 +129,7 @@ class Rollout:
             self._states[key] = torch.empty(horizon + 1, members, rows, self._model.state_dim)
         return self._states[key]
 
-    def _sample(
-        self, state: torch.Tensor, action: torch.Tensor, next_state: torch.Tensor
-    ) -> None:
+    def _sample(self, state: torch.Tensor, action: torch.Tensor, next_state: torch.Tensor) -> None:
         """Draw ``next_state`` from every member's own distribution."""
         mean, variance = self._model.predict(state, action)
         members, rows, state_dim = mean.shape

@@ -44,7 +44,10 @@ class IcemSettings:
     """What iCEM alone knows; Pinneri et al. (2020) give the meaning and the ranges."""
 
     colour_beta: float = setting(
-        'exponent of the noise: its power falls with frequency^-beta; 0 is white', 2.0, ge=0.0, le=10.0
+        'exponent of the noise: its power falls with frequency^-beta; 0 is white',
+        2.0,
+        ge=0.0,
+        le=10.0,
     )
     decay: float = setting(
         'candidates are divided by this after each iteration', 1.25, ge=1.0, le=10.0
@@ -57,7 +60,10 @@ class IcemSettings:
     )
     alpha: float = setting('share of the old mean and deviation that is kept', 0.1, ge=0.0, le=1.0)
     initial_std: float = setting(
-        'standard deviation at the start, as a share of half the action range', 0.5, ge=1e-3, le=10.0
+        'standard deviation at the start, as a share of half the action range',
+        0.5,
+        ge=1e-3,
+        le=10.0,
     )
     add_mean: bool = setting('make the mean a candidate of the last iteration', True)
     execute_best: bool = setting('return the best candidate; otherwise the mean', True)

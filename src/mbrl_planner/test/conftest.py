@@ -1,4 +1,4 @@
-"""What the tests share: the cart-pole's task, its truth in MuJoCo, and models with known answers."""
+"""What the tests share: the cart-pole's task and its truth, and models with known answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TASK = {
     'max_steps': 200,
 }
 
-# PETS's cart-pole: gymnasium's inverted pendulum, hanging, on a longer rail, with a site at the tip.
+# PETS's cart-pole: gymnasium's inverted pendulum, hanging, on a longer rail, and a site at the tip.
 CARTPOLE_XML = """
 <mujoco>
   <compiler inertiafromgeom="true"/>
@@ -118,9 +118,7 @@ def true_cartpole() -> TrueCartpole:
 class LinearModel:
     """E members with next state = A_e s + B_e a, and a constant variance of the next state."""
 
-    def __init__(
-        self, transition: np.ndarray, control: np.ndarray, variance: float = 0.0
-    ) -> None:
+    def __init__(self, transition: np.ndarray, control: np.ndarray, variance: float = 0.0) -> None:
         self.transition = torch.tensor(transition, dtype=torch.float32)  # [E, S, S]
         self.control = torch.tensor(control, dtype=torch.float32)  # [E, S, A]
         self.variance = variance

@@ -36,7 +36,9 @@ def test_mean_and_variance_are_updated_as_in_pets(make_optimizer_settings):
     variance = np.broadcast_to((high - low) ** 2 / 16, (3, 2))
     stds = []
     for candidates in seen:
-        stds.append(np.sqrt(np.minimum(np.minimum((mean - low) / 2, (high - mean) / 2) ** 2, variance)))
+        stds.append(
+            np.sqrt(np.minimum(np.minimum((mean - low) / 2, (high - mean) / 2) ** 2, variance))
+        )
         population = candidates[0].numpy()
         returns = -((population - 0.3) ** 2).sum((1, 2))
         elites = population[np.argsort(returns)[-7:]]

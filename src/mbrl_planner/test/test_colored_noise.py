@@ -22,7 +22,9 @@ def test_power_falls_with_frequency_to_the_minus_beta(beta, length):
     slope = np.polyfit(np.log(frequency[1:]), np.log(power[1:]), 1)[0]
     assert abs(slope + beta) < 0.05
     # offset and highest frequency are real: the whole of their power is in one number
-    np.testing.assert_allclose(power[-1] / power[-2], (frequency[-1] / frequency[-2]) ** -beta, rtol=0.1)
+    np.testing.assert_allclose(
+        power[-1] / power[-2], (frequency[-1] / frequency[-2]) ** -beta, rtol=0.1
+    )
     np.testing.assert_allclose(power[0] / power[1], 1.0, rtol=0.1)
 
 

@@ -47,7 +47,9 @@ def test_the_cartpole_is_paid_as_in_pets(objective, goal, dtype, tolerance):
         torch.tensor([goal], dtype=dtype),
     )
     assert reward.dtype == dtype and reward.shape == (50, 3)
-    expected = [[pets_reward(actions[i, j], states[i, j], goal) for j in range(3)] for i in range(50)]
+    expected = [
+        [pets_reward(actions[i, j], states[i, j], goal) for j in range(3)] for i in range(50)
+    ]
     np.testing.assert_allclose(reward, expected, atol=tolerance)
 
 
@@ -82,7 +84,11 @@ def test_weights_scale_their_terms_and_others_keep_theirs(task):
     goal = torch.zeros(1)
 
     def reward(*weights):
-        return float(make_objective(ObjectiveSettings(NAME, weights), task).reward(state, action, state, goal))
+        return float(
+            make_objective(ObjectiveSettings(NAME, weights), task).reward(
+                state, action, state, goal
+            )
+        )
 
     np.testing.assert_allclose(reward(), 1.0 - 0.04, rtol=1e-6)
     np.testing.assert_allclose(reward('control=0.1'), 1.0 - 0.4, rtol=1e-6)
@@ -124,13 +130,13 @@ def test_an_empty_goal_is_the_default(objective):
 
 
 def test_an_unknown_objective_is_refused_with_those_known(task):
-    with pytest.raises(SettingsError, match="must be one of .*'cartpole_swingup'.*did you mean"):
+    with pytest.raises(SettingsError, match=r"must be one of .*'cartpole_swingup'.*did you mean"):
         make_objective(ObjectiveSettings('cartpole_swing_up'), task)
 
 
 def test_a_task_without_the_joints_is_refused(parameters):
     task = build(TaskSettings, {**parameters['task'], 'state': ['a.position'], 'angles': []})
-    with pytest.raises(SettingsError, match="it needs 'slider.position' in 'task.state'"):
+    with pytest.raises(SettingsError, match=r"it needs 'slider.position' in 'task.state'"):
         make_objective(ObjectiveSettings(NAME), task)
 
 
@@ -190,7 +196,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named(plugin, task):
 
 
 def test_a_name_that_two_packages_claim_is_refused(plugin, task):
-    with pytest.raises(SettingsError, match='claimed by several: .*their_robot:stand'):
+    with pytest.raises(SettingsError, match=r'claimed by several: .*their_robot:stand'):
         make_objective(ObjectiveSettings(NAME), task)
 
 

@@ -58,7 +58,7 @@ def test_finds_an_optimum_on_the_bounds_and_stays_within(optimizer):
         return quadratic(targets)(actions)
 
     solution = optimizer.optimize(evaluate, LOW, HIGH, start, generators(0))
-    np.testing.assert_allclose(solution.actions, targets.clamp(LOW, HIGH), atol=0.1)
+    np.testing.assert_allclose(solution.actions, targets.clamp(LOW, HIGH), atol=0.2)
     for actions in (*seen, solution.actions, solution.mean, solution.elites):
         assert bool((actions >= LOW).all()) and bool((actions <= HIGH).all())
 

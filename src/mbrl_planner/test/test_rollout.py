@@ -141,17 +141,19 @@ def test_rewards_after_a_termination_count_nothing(linear_model):
 
     def distance(s, a, n, g):
         reward = -(n - g).square().sum(-1)
-        return torch.where((s[..., 0] > 0.5).cummax(0).values, torch.nan, reward)
+        return torch.where((s[..., 0].abs() > 0.5).cummax(0).values, torch.nan, reward)
 
     objective = quadratic_objective(
         terms={**quadratic_objective().terms, 'distance': distance},
-        termination=lambda n: n[..., 0] > 0.5,
+        termination=lambda n: n[..., 0].abs() > 0.5,
     )
     state[:, 0] = [0.0, -0.3]
     actions = np.abs(actions) * 40
-    returns = begun(model, objective, PlanningSettings(), state, goal)(torch.tensor(actions).float())
+    returns = begun(model, objective, PlanningSettings(), state, goal)(
+        torch.tensor(actions).float()
+    )
     states, rewards = truth(state, goal, actions)
-    ended = np.maximum.accumulate(states[..., 1:, 0] > 0.5, axis=-1)
+    ended = np.maximum.accumulate(np.abs(states[..., 1:, 0]) > 0.5, axis=-1)
     assert 0.2 < ended.mean() < 0.9
     rewards[..., 1:][ended[..., :-1]] = 0.0
     np.testing.assert_allclose(returns, rewards.sum(-1).mean(-1), rtol=1e-4, atol=1e-4)
@@ -173,7 +175,7 @@ def test_a_member_that_diverges_makes_the_candidate_worthless(linear_model):
 def test_planning_in_a_linear_system_finds_the_optimal_control(
     linear_model, make_optimizer_settings, name
 ):
-    """The double integrator with quadratic reward: the optimum is the solution of linear equations."""
+    """The double integrator with quadratic reward: linear equations give the optimum."""
     horizon, step, weight = 8, 0.3, 0.1
     transition = np.array([[[1.0, step], [0.0, 1.0]]])
     control = np.array([[[0.0], [step]]])
@@ -195,8 +197,13 @@ def test_planning_in_a_linear_system_finds_the_optimal_control(
     low, high = torch.tensor([-3.0]), torch.tensor([3.0])
     optimizer = make_optimizer(
         make_optimizer_settings(
-            name=name, candidates=300, elites=30, iterations=25, cem__epsilon=1e-6,
-            icem__colour_beta=0.5, icem__decay=1.0,
+            name=name,
+            candidates=300,
+            elites=30,
+            iterations=25,
+            cem__epsilon=1e-6,
+            icem__colour_beta=0.5,
+            icem__decay=1.0,
         )
     )
     solution = optimizer.optimize(

@@ -18,7 +18,10 @@ def test_the_defaults_stay_within_the_budget_of_model_steps(make_settings):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'planner__horizont': 3}, "unknown parameter 'planner.horizont'; did you mean 'planner.horizon'"),
+        (
+            {'planner__horizont': 3},
+            "unknown parameter 'planner.horizont'; did you mean 'planner.horizon'",
+        ),
         ({'planner__horizon': 0}, "'planner.horizon' is 0; it must be an integer from 1"),
         ({'planner__propagation': 'ts1'}, "one of 'mean', 'ts_inf'"),
         ({'optimizer__name': 'mppi'}, "one of 'icem', 'cem'"),

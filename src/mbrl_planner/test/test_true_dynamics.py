@@ -38,7 +38,10 @@ def control_episode(true_cartpole, optimizer, objective, horizon, steps, seed):
         next_state = true_cartpole.states(state, action[None, None])[0, 1]
         total += float(
             objective.reward(
-                torch.from_numpy(state), torch.from_numpy(action), torch.from_numpy(next_state), goal
+                torch.from_numpy(state),
+                torch.from_numpy(action),
+                torch.from_numpy(next_state),
+                goal,
             )
         )
         state = next_state

@@ -44,7 +44,7 @@ def make_objective(settings: ObjectiveSettings, task: TaskSettings) -> Objective
         )
     point = next(iter(found))
     try:
-        objective = point.load()(task)
+        objective: Objective = point.load()(task)
     except Exception as error:  # a third party's code: whatever it raises, say whose it is
         raise SettingsError(
             [f"parameter 'objective.name': {settings.name!r} ({point.value}): {error}"]

@@ -1,0 +1,233 @@
+"""The planner: what it refuses, what it counts, and that nothing but request and model matters."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mbrl_dynamics.model import SnapshotError
+from mbrl_planner.objectives import ObjectiveSettings
+from mbrl_planner.planner import (
+    ModelOutdatedError,
+    NoModelError,
+    Planner,
+    PlanningFailedError,
+    PlanRequest,
+    PlanRequestError,
+    WarmStart,
+)
+
+STATE = np.array([0.1, -0.2, 0.3, 0.4])
+HORIZON = 20
+
+
+@pytest.fixture
+def planner(make_settings, snapshot):
+    planner = Planner(make_settings())
+    planner.set_model(snapshot, version=3)
+    return planner
+
+
+def fingerprint(result):
+    """All of a result that must repeat."""
+    arrays = (
+        result.actions,
+        result.state_mean,
+        result.state_std,
+        np.array(result.predicted_return),
+        result.warm_start.mean,
+        result.warm_start.elites,
+    )
+    return hashlib.sha256(b''.join(a.tobytes() for a in arrays)).hexdigest()
+
+
+def test_a_plan_has_the_shapes_bounds_and_numbers_it_should(planner):
+    result = planner.plan(PlanRequest(STATE, seed=5))
+    assert result.actions.shape == (HORIZON, 1)
+    assert np.abs(result.actions).max() <= 3.0
+    assert result.state_mean.shape == result.state_std.shape == (HORIZON + 1, 4)
+    np.testing.assert_array_equal(result.state_mean[0], STATE)
+    np.testing.assert_array_equal(result.state_std[0], 0.0)
+    assert result.state_std[1:].min() > 0.0
+    assert result.warm_start.mean.shape == (HORIZON, 1)
+    assert result.warm_start.elites.shape == (2, HORIZON, 1)
+    np.testing.assert_array_equal(result.warm_start.elites[0], result.actions)
+    assert result.model_version == 3
+    assert result.model_steps == (32 + 26) * HORIZON * 5
+    assert 0.0 < result.planning_time < 5.0
+    for array in (result.actions, result.state_mean, result.state_std, result.warm_start.mean):
+        assert array.dtype == np.float64
+
+
+def test_the_predicted_return_is_that_of_the_predicted_states(planner, make_settings, snapshot):
+    """With one candidate chosen, its return is the mean over members; here, of one member alone."""
+    from mbrl_dynamics.model import DynamicsModel
+
+    class FirstMember:
+        members, state_dim, action_dim = 1, 4, 1
+
+        def __init__(self):
+            self.whole = DynamicsModel.from_bytes(snapshot)
+
+        def predict_mean(self, state, action):
+            five = [t.expand(5, -1, -1).contiguous() for t in (state, action)]
+            return self.whole.predict_mean(*five)[:1]
+
+    planner.use_model(FirstMember(), 1)
+    result = planner.plan(PlanRequest(STATE))
+    x, theta = result.state_mean[1:, 0], result.state_mean[1:, 1]
+    distance = (x - 0.6 * np.sin(theta)) ** 2 + (-0.6 * np.cos(theta) - 0.6) ** 2
+    rewards = np.exp(-distance / 0.36) - 0.01 * result.actions[:, 0] ** 2
+    np.testing.assert_allclose(result.predicted_return, rewards.sum(), rtol=1e-4)
+    np.testing.assert_allclose(result.state_std, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'steps', 'elites'),
+    [
+        # CEM's mean is evaluated once more, for the prediction
+        ({'optimizer__name': 'cem'}, (32 + 32 + 1) * HORIZON * 5, 0),
+        ({'optimizer__icem__execute_best': False}, (32 + 26 + 1) * HORIZON * 5, 2),
+        ({'planner__propagation': 'ts_inf'}, (32 + 26) * HORIZON * 5 * 4, 2),
+    ],
+)
+def test_all_model_steps_are_counted(make_settings, snapshot, changes, steps, elites):
+    planner = Planner(make_settings(**changes))
+    planner.set_model(snapshot, 1)
+    result = planner.plan(PlanRequest(STATE))
+    assert result.model_steps == steps
+    assert len(result.warm_start.elites) == elites
+    again = planner.plan(PlanRequest(STATE, warm_start=result.warm_start.shifted(1)))
+    assert np.isfinite(again.predicted_return)
+
+
+def test_the_same_request_gives_the_same_plan_whatever_came_between(planner):
+    first = planner.plan(PlanRequest(STATE, seed=1))
+    request = PlanRequest(STATE, [0.5], 2, warm_start=first.warm_start.shifted(1))
+    second = planner.plan(request)
+    for seed in range(3):
+        planner.plan(PlanRequest(STATE * 10, seed=seed, warm_start=second.warm_start.shifted(4)))
+    assert fingerprint(planner.plan(request)) == fingerprint(second)
+    assert fingerprint(planner.plan(dataclasses.replace(request, seed=3))) != fingerprint(second)
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_planner import STATE, fingerprint
+from mbrl_common.settings import build
+from mbrl_planner.planner import Planner, PlanRequest
+from mbrl_planner.settings import PlannerSettings
+
+parameters = json.loads(sys.argv[2])
+planner = Planner(build(PlannerSettings, parameters))
+planner.set_model(Path(sys.argv[3]).read_bytes(), 1)
+result = planner.plan(PlanRequest(STATE, seed=7))
+request = PlanRequest(STATE, seed=8, warm_start=result.warm_start.shifted(1))
+print(fingerprint(planner.plan(request)))
+"""
+
+
+@pytest.mark.parametrize(
+    'changes', [{}, {'planner.propagation': 'ts_inf'}, {'optimizer.name': 'cem'}]
+)
+def test_two_processes_make_the_same_plan_bit_for_bit(parameters, snapshot, tmp_path, changes):
+    model = tmp_path / 'model.safetensors'
+    model.write_bytes(snapshot)
+    arguments = [
+        str(__import__('pathlib').Path(__file__).parent),
+        json.dumps({**parameters, **changes}),
+    ]
+    command = [sys.executable, '-c', SCRIPT, *arguments, str(model)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0].strip() for process in processes]
+    assert len(outputs[0]) == 64
+    assert outputs[0] == outputs[1]
+
+
+def test_a_goal_and_a_weight_change_the_plan_without_another_model(planner):
+    plain = planner.plan(PlanRequest(STATE))
+    moved = planner.plan(PlanRequest(STATE, goal=[1.0]))
+    assert fingerprint(plain) != fingerprint(moved)
+    planner.set_objective(ObjectiveSettings('cartpole_swingup', ('control=10',)))
+    careful = planner.plan(PlanRequest(STATE))
+    assert np.abs(careful.actions).mean() < 0.5 * np.abs(plain.actions).mean()
+    planner.set_objective(ObjectiveSettings('cartpole_swingup'))
+    assert fingerprint(planner.plan(PlanRequest(STATE))) == fingerprint(plain)
+
+
+def warm(horizon=HORIZON, action_dim=1, elites=2, value=0.0):
+    return WarmStart(np.full((horizon, action_dim), value), np.zeros((elites, horizon, action_dim)))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'state': [0.0] * 3}, r'shape \[3\]; the task has 4 entries: slider.position, hinge'),
+        ({'state': [0.0, np.nan, 0.0, 0.0]}, 'hinge.position = nan; every entry must be finite'),
+        ({'state': [0.0, 0.0, 0.0, -np.inf]}, 'hinge.velocity = -inf'),
+        ({'goal': [0.0, 1.0]}, r'takes 1 entries \(x of the tip \[m\]\)'),
+        ({'goal': [np.nan]}, 'all finite'),
+        ({'seed': 2**64}, 'from 0 to'),
+        ({'warm_start': warm(horizon=19)}, r'mean of shape \[19, 1\]; it must be \[20, 1\]'),
+        ({'warm_start': warm(action_dim=2)}, r'it must be \[20, 1\]'),
+        (
+            {'warm_start': WarmStart(np.zeros((20, 1)), np.zeros((2, 19, 1)))},
+            r'elites of shape \[2, 19, 1\]; it must be \[K, 20, 1\]',
+        ),
+        ({'warm_start': warm(value=np.nan)}, 'mean that are not finite'),
+    ],
+)
+def test_a_wrong_request_is_refused_with_what_would_be_right(planner, changes, message):
+    with pytest.raises(PlanRequestError, match=message):
+        planner.plan(PlanRequest(**{'state': STATE, **changes}))
+    assert planner.plan(PlanRequest(STATE)).model_version == 3
+
+
+def test_no_model_and_an_old_model_are_told_apart(make_settings, snapshot):
+    planner = Planner(make_settings())
+    with pytest.raises(NoModelError, match='no model'):
+        planner.plan(PlanRequest(STATE))
+    planner.set_model(snapshot, 4)
+    assert planner.plan(PlanRequest(STATE, min_model_version=4)).model_version == 4
+    with pytest.raises(ModelOutdatedError, match='version 4; the request wants 5'):
+        planner.plan(PlanRequest(STATE, min_model_version=5))
+
+
+def test_a_bad_snapshot_is_refused_and_the_old_one_stays(planner, snapshot):
+    before = fingerprint(planner.plan(PlanRequest(STATE)))
+    for data, version in ((snapshot[:-100], 4), (b'', 4), (b'nonsense' * 100, 4), (snapshot, 0)):
+        with pytest.raises(SnapshotError):
+            planner.set_model(data, version)
+    assert planner.model_version == 3
+    assert fingerprint(planner.plan(PlanRequest(STATE))) == before
+
+
+def test_a_model_of_another_task_is_refused(planner, linear_model):
+    other = linear_model(np.ones((2, 3, 3)), np.ones((2, 3, 2)))
+    with pytest.raises(SnapshotError, match=r'has 3 entries of state and 2 of action; .* 4 and 1'):
+        planner.use_model(other, 5)
+    assert planner.model_version == 3
+
+
+@pytest.mark.parametrize('name', ['icem', 'cem'])
+def test_a_model_that_diverges_everywhere_gives_no_plan(make_settings, linear_model, name):
+    planner = Planner(make_settings(optimizer__name=name))
+    planner.use_model(linear_model(np.full((2, 4, 4), np.nan), np.ones((2, 4, 1))), 1)
+    with pytest.raises(PlanningFailedError, match='no candidate has a finite return'):
+        planner.plan(PlanRequest(STATE))
+
+
+def test_actions_stay_within_bounds_that_float32_rounds_outwards(make_settings, snapshot):
+    planner = Planner(make_settings(task__action_low=[-0.1], task__action_high=[0.1]))
+    planner.set_model(snapshot, 1)
+    result = planner.plan(PlanRequest(STATE, warm_start=warm(value=7.0)))
+    assert np.float64(np.float32(0.1)) > 0.1
+    assert np.abs(result.actions).max() <= 0.1

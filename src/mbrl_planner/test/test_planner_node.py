@@ -1,0 +1,189 @@
+"""The node over real DDS, in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from array import array
+
+import numpy as np
+import pytest
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+
+from mbrl_common.messages import to_field
+from mbrl_common.node import EXIT_BAD_PARAMETERS
+from mbrl_common.qos import LATCHED
+from mbrl_common.settings import build
+from mbrl_common.testing import NodeProcess, Probe, isolated_domain
+from mbrl_msgs.msg import ModelSnapshot
+from mbrl_msgs.srv import PlanActions
+from mbrl_planner.planner import Planner, PlanRequest, WarmStart
+from mbrl_planner.settings import PlannerSettings
+
+STATE = [0.1, -0.2, 0.3, 0.4]
+HORIZON = 20
+Answer = PlanActions.Response
+
+
+@pytest.fixture(scope='module')
+def domain():
+    with isolated_domain() as number:
+        yield number
+
+
+@pytest.fixture
+def probe(domain):
+    with Probe() as probe:
+        yield probe
+
+
+@pytest.fixture
+def node(domain, parameters):
+    with NodeProcess('mbrl_planner', 'planner', parameters=parameters) as process:
+        process.wait_for_output('waiting for a model')
+        yield process
+
+
+def model_message(data: bytes, version: int) -> ModelSnapshot:
+    message = ModelSnapshot(version=version, architecture='probabilistic_ensemble')
+    message.state_dim, message.action_dim = 4, 1
+    message.dataset_size, message.holdout_error = 100, 0.5
+    message.data = array('B', data)
+    return message
+
+
+def plan(probe, **fields):
+    arrays = ('state', 'goal', 'warm_start_mean', 'warm_start_elites')
+    fields = {'plan_id': 7, 'state': STATE, 'seed': 11, **fields}
+    fields = {name: to_field(v) if name in arrays else v for name, v in fields.items()}
+    return probe.call('planner/plan', PlanActions, PlanActions.Request(**fields))
+
+
+def give_model(probe, node, data, version):
+    probe.publish('model', ModelSnapshot, model_message(data, version), LATCHED)
+    node.wait_for_output(f'model version {version} in use')
+
+
+def test_a_plan_over_the_wire_is_the_plan_of_the_core(probe, node, parameters, snapshot):
+    give_model(probe, node, snapshot, 2)
+    core = Planner(build(PlannerSettings, parameters))
+    core.set_model(snapshot, 2)
+
+    expected = core.plan(PlanRequest(STATE, seed=11))
+    request = {'min_model_version': 2}
+    for plan_id in (7, 8):
+        answer = plan(probe, plan_id=plan_id, **request)
+        assert answer.error_code == Answer.NONE and answer.error_msg == ''
+        got = answer.plan
+        assert (got.id, got.horizon, got.action_dim, got.state_dim) == (plan_id, HORIZON, 1, 4)
+        assert got.step == 0.04 and got.interpolation == got.INTERPOLATION_ZERO_ORDER_HOLD
+        assert got.model_version == 2
+        assert got.model_steps == expected.model_steps <= 10_000
+        assert got.predicted_return == expected.predicted_return
+        assert 0 < got.planning_time < 5
+        np.testing.assert_array_equal(got.actions, expected.actions.ravel())
+        np.testing.assert_array_equal(got.state_mean, expected.state_mean.ravel())
+        np.testing.assert_array_equal(got.state_std, expected.state_std.ravel())
+        # the second request carries the first one's warm start and a goal
+        shifted = WarmStart(
+            np.array(got.warm_start_mean).reshape(HORIZON, 1),
+            np.array(got.warm_start_elites).reshape(-1, HORIZON, 1),
+        ).shifted(1)
+        request = {
+            'goal': [0.5],
+            'warm_start_mean': shifted.mean,
+            'warm_start_elites': shifted.elites,
+        }
+        expected = core.plan(PlanRequest(STATE, [0.5], 11, 0, expected.warm_start.shifted(1)))
+
+
+def test_wrong_requests_are_told_what_would_be_right_and_the_node_goes_on(probe, node, snapshot):
+    answer = plan(probe)
+    assert answer.error_code == Answer.NO_MODEL
+    assert 'no model has been received' in answer.error_msg
+    give_model(probe, node, snapshot, 2)
+    for fields, message in (
+        ({'state': [0.0] * 5}, 'the task has 4 entries: slider.position'),
+        ({'state': []}, 'the task has 4 entries'),
+        ({'state': [0.0, 0.0, np.nan, 0.0]}, 'slider.velocity = nan; every entry must be finite'),
+        ({'goal': [1.0, 2.0]}, 'takes 1 entries (x of the tip [m])'),
+        ({'goal': [np.inf]}, 'all finite'),
+        ({'plan_id': 0}, 'plan_id is 0'),
+        ({'warm_start_mean': [0.0] * 19}, 'warm_start_mean has 19 entries; it must have 20'),
+        (
+            {'warm_start_mean': [0.0] * 20, 'warm_start_elites': [0.0] * 30},
+            'warm_start_elites has 30 entries; it must have a multiple of 20',
+        ),
+        ({'warm_start_elites': [0.0] * 20}, 'without warm_start_mean'),
+        ({'warm_start_mean': [np.nan] * 20}, 'not finite'),
+    ):
+        answer = plan(probe, **fields)
+        assert answer.error_code == Answer.INVALID_REQUEST
+        assert message in answer.error_msg
+    answer = plan(probe, min_model_version=3)
+    assert answer.error_code == Answer.MODEL_OUTDATED
+    assert 'version 2; the request wants 3' in answer.error_msg
+    assert plan(probe).error_code == Answer.NONE
+
+
+def test_a_bad_snapshot_is_refused_and_counted_and_the_old_one_stays(
+    probe, node, snapshot, nan_snapshot
+):
+    give_model(probe, node, snapshot, 2)
+    before = plan(probe).plan
+    bad = (snapshot[: len(snapshot) // 2], nan_snapshot, b'')
+    for count, data in enumerate(bad, start=1):
+        probe.publish('model', ModelSnapshot, model_message(data, 2 + count), LATCHED)
+        node.wait_for_output(f'refused model version {2 + count} ({count} refused so far)')
+    assert 'Version 2 stays in use' in node.output()
+    after = plan(probe).plan
+    assert after.model_version == 2
+    np.testing.assert_array_equal(after.actions, before.actions)
+    give_model(probe, node, snapshot, 9)
+    assert plan(probe).plan.model_version == 9
+
+
+def test_after_a_crash_the_latched_model_arrives_again(probe, node, parameters, snapshot):
+    give_model(probe, node, snapshot, 5)
+    before = plan(probe).plan
+    node.kill()
+    with NodeProcess('mbrl_planner', 'planner', parameters=parameters) as again:
+        again.wait_for_output('model version 5 in use')
+        after = plan(probe).plan
+    np.testing.assert_array_equal(after.actions, before.actions)
+    np.testing.assert_array_equal(after.warm_start_elites, before.warm_start_elites)
+
+
+def set_weights(probe, weights):
+    parameter = Parameter('objective.weights', value=weights).to_parameter_msg()
+    request = SetParameters.Request(parameters=[parameter])
+    return probe.call('planner/set_parameters', SetParameters, request).results[0]
+
+
+def test_weights_change_while_the_node_runs(probe, node, snapshot):
+    give_model(probe, node, snapshot, 1)
+    plain = np.abs(plan(probe).plan.actions).mean()
+    assert set_weights(probe, ['control=10']).successful
+    assert np.abs(plan(probe).plan.actions).mean() < 0.5 * plain
+    refused = set_weights(probe, ['speed=1'])
+    assert not refused.successful
+    assert "no term 'speed'; its terms are 'tip', 'control'" in refused.reason
+    assert plan(probe).error_code == Answer.NONE
+
+
+def test_wrong_parameters_end_the_node_with_all_that_is_wrong(domain, parameters):
+    wrong = {**parameters, 'planner': {'horizont': 10}, 'objective': {'name': 'cartpole_swingup'}}
+    wrong['optimizer'] = {'candidates': 1}
+    del wrong['task']['max_steps']
+    with NodeProcess('mbrl_planner', 'planner', parameters=wrong) as process:
+        assert process.wait(20) == EXIT_BAD_PARAMETERS
+        output = process.output()
+    assert "unknown parameter 'planner.horizont'; did you mean 'planner.horizon'" in output
+    assert "'optimizer.candidates' is 1" in output
+    assert "missing parameter 'task.max_steps'" in output
+
+
+def test_sigint_ends_the_node_cleanly(node):
+    began = time.monotonic()
+    assert node.stop() == 0
+    assert time.monotonic() - began < 4
