@@ -11,7 +11,7 @@ import numpy as np
 def to_field(values: Any) -> array:
     """A ``float64[]`` field from anything numpy takes; flattened row-major."""
     field = array('d')
-    field.frombytes(np.ascontiguousarray(values, dtype=np.float64).data.cast('B'))
+    field.frombytes(np.asarray(values, dtype=np.float64).tobytes())
     return field
 
 

@@ -60,7 +60,7 @@ def declare_settings(node: Node, cls: type[T], on_change: Callable[[T], None] | 
         else:
             default = list(leaf.default) if isinstance(leaf.default, tuple) else leaf.default
             if default == []:  # an empty list has no ROS type of its own
-                node.declare_parameter(leaf.name, Parameter.Type.NOT_SET, _descriptor(leaf))
+                node.declare_parameter(leaf.name, None, _descriptor(leaf))
             else:
                 node.declare_parameter(leaf.name, default, _descriptor(leaf))
     current = dict(given)
@@ -105,7 +105,11 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> None:
     """
     _exit_with_parent()
     # Our own handlers: rclpy's would end the context before the node can send its last messages.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # a parameter file that cannot be read, a wrong --ros-args
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_BAD_PARAMETERS)
     executor = SingleThreadedExecutor()
     stopping = False
 
@@ -127,6 +131,13 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> None:
         logger = rclpy.logging.get_logger('parameters')
         for problem in error.problems:
             logger.fatal(problem)
+        code = EXIT_BAD_PARAMETERS
+    except ValueError as error:
+        if 'PARAMETER_NOT_SET' not in str(error):
+            raise
+        rclpy.logging.get_logger('parameters').fatal(
+            'a parameter is an empty list; ROS cannot tell the type of that: leave it out'
+        )
         code = EXIT_BAD_PARAMETERS
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

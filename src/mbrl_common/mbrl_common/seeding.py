@@ -19,5 +19,6 @@ def derive_seed(seed: int, purpose: str, *numbers: int) -> int:
         purpose: what it is for, e.g. ``'plan'``.
         numbers: which of them, e.g. episode and step.
     """
-    entropy = [seed & (2**64 - 1), zlib.crc32(purpose.encode()), *numbers]
+    # The count, because numpy takes zeros at the end of the entropy for nothing.
+    entropy = [seed & (2**64 - 1), zlib.crc32(purpose.encode()), len(numbers), *numbers]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)

@@ -45,12 +45,12 @@ def test_cart_and_pole_are_drawn_where_they_are(drawing, settings):
     pixels_per_metre = 90 / (4.5 * np.tan(np.radians(14)))
     cart = colour_centre(hanging, red=True, blue=False)
     pole = colour_centre(hanging, red=False, blue=True)
-    np.testing.assert_allclose(cart, middle + [pixels_per_metre, 0], atol=4)
+    np.testing.assert_allclose(cart, middle + np.array([pixels_per_metre, 0]), atol=4)
     assert pole[1] > cart[1] + 10  # image rows go down
     assert pole[0] == pytest.approx(cart[0], abs=4)
     cart = colour_centre(upright, red=True, blue=False)
     pole = colour_centre(upright, red=False, blue=True)
-    np.testing.assert_allclose(cart, middle - [pixels_per_metre, 0], atol=4)
+    np.testing.assert_allclose(cart, middle - np.array([pixels_per_metre, 0]), atol=4)
     assert pole[1] < cart[1] - 10
 
 

@@ -229,14 +229,18 @@ def test_namespace_and_node_name_can_be_changed(domain, parameters):
 def test_stamps_go_forward_over_a_sigkill(domain, parameters):
     with Probe(namespace='restarted') as probe:
         states = probe.collect('joint_states', JointState)
-        newest = 0
-        for _ in range(2):
+        for lives in (1, 2):
             with bridge(parameters, namespace='restarted') as process:
-                probe.wait_until(
-                    lambda: any(nanoseconds(s.header.stamp) > newest for s in list(states))
-                )
-                newest = max(nanoseconds(state.header.stamp) for state in states)
+                # Every life begins with a stamp of its own, and repeats it.
+                probe.wait_until(lambda n=lives: len({_stamp(s) for s in list(states)}) == n)
                 process.kill()
+    stamps = [_stamp(state) for state in states]
+    assert 0 < stamps[0] < stamps[-1]
+    assert stamps == sorted(stamps)
+
+
+def _stamp(message: Any) -> int:
+    return nanoseconds(message.header.stamp)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
