@@ -1,0 +1,146 @@
+"""How much time the graph costs per control step: from state published to command received.
+
+Runs the real graph (planner, dynamics and mpc_controller in processes of their own, over DDS) on
+the cart-pole. The simulation runs in this process, so that both ends are read off one clock; the
+time that the planner itself reports is taken away. What is left is four hops of messages, four
+executors, and the controller's own work.
+
+    python benchmarks/graph_overhead.py --episodes 4
+
+Prints median and percentiles, and writes one row per run to benchmarks/results/graph_overhead.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from ament_index_python.packages import get_package_share_directory
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+
+from mbrl_common.qos import STANDARD
+from mbrl_common.taskfile import node_parameters
+from mbrl_common.testing import NodeProcess, isolated_domain
+from mbrl_msgs.action import RunEpisodes
+from mbrl_msgs.msg import Command, Plan
+from mbrl_sim_bridge.sim_bridge_node import SimBridge
+
+TASK = 'cartpole_swingup'
+RESULTS = Path(__file__).parent / 'results' / 'graph_overhead.csv'
+
+
+class TimedBridge(SimBridge):
+    """The simulation, noting when a state leaves and when its answer arrives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published = 0.0
+        self.answers: dict[int, float] = {}  # plan id: seconds from state to command
+        self.planning: dict[int, float] = {}  # plan id: seconds spent in the planner
+        self.create_subscription(Plan, 'plan', self._on_plan, STANDARD)
+
+    def _publish_state(self, episode: int, step: int, truncated: bool) -> None:
+        self.published = time.perf_counter()
+        super()._publish_state(episode, step, truncated)
+
+    def _on_command(self, command: Command) -> None:
+        now = time.perf_counter()
+        if command.source == Command.SOURCE_PLAN:
+            self.answers[command.plan_id] = now - self.published
+        super()._on_command(command)
+
+    def _on_plan(self, plan: Plan) -> None:
+        self.planning[plan.id] = plan.planning_time
+
+
+def measure(episodes: int, seed: int) -> dict[str, Any]:
+    """Run ``episodes`` planned episodes (after one at random); returns the row of results."""
+    params = Path(get_package_share_directory('mbrl_bringup')) / 'config' / f'{TASK}.yaml'
+    own = ['--ros-args', '--params-file', str(params)]
+    extra = {'dynamics': {'seed': seed}}
+    nodes = [
+        NodeProcess(package, name, params_file=params, parameters=extra.get(name))
+        for package, name in (
+            ('mbrl_dynamics', 'dynamics'),
+            ('mbrl_planner', 'planner'),
+            ('mbrl_mpc', 'mpc_controller'),
+        )
+    ]
+    rclpy.init(args=own)
+    bridge = TimedBridge()
+    executor = SingleThreadedExecutor()
+    executor.add_node(bridge)
+    try:
+        client = ActionClient(bridge, RunEpisodes, 'mpc_controller/run_episodes')
+        while not client.server_is_ready():
+            executor.spin_once(timeout_sec=0.1)
+        goal = RunEpisodes.Goal(
+            episodes=episodes + 1, exploration_episodes=1, seed=seed, target_return=float('nan')
+        )
+        accepted = client.send_goal_async(goal)
+        executor.spin_until_future_complete(accepted)
+        result = accepted.result().get_result_async()
+        while not result.done():
+            executor.spin_once(timeout_sec=1.0)
+        outcome = result.result().result
+        if outcome.error_code:
+            raise SystemExit(f'the episodes ended with an error: {outcome.error_msg}')
+    finally:
+        bridge.destroy_node()
+        rclpy.try_shutdown()
+        for node in nodes:
+            node.stop()
+    # A step that waited for a training is not one of the graph's overhead.
+    both = [
+        (total, bridge.planning[plan])
+        for plan, total in bridge.answers.items()
+        if plan in bridge.planning and total < 0.1
+    ]
+    total, planning = (np.array(column) * 1e3 for column in zip(*both))
+    overhead = total - planning
+    return {
+        'task': TASK,
+        'environment': node_parameters(params, 'sim_bridge')['sim.environment'],
+        'cpu': platform.processor() or platform.machine(),
+        'cores': os.cpu_count(),
+        'load': round(os.getloadavg()[0], 2),
+        'seed': seed,
+        'steps': len(overhead),
+        'overhead_ms_p50': round(float(np.median(overhead)), 3),
+        'overhead_ms_p90': round(float(np.percentile(overhead, 90)), 3),
+        'overhead_ms_p99': round(float(np.percentile(overhead, 99)), 3),
+        'planning_ms_p50': round(float(np.median(planning)), 3),
+        'planning_ms_p99': round(float(np.percentile(planning, 99)), 3),
+    }
+
+
+def main() -> None:
+    """Measure, print, and append to the results."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--episodes', type=int, default=4, help='planned episodes of each run')
+    parser.add_argument('--runs', type=int, default=3, help='runs, each with a seed of its own')
+    parser.add_argument('--csv', type=Path, default=RESULTS, help='where to append the results')
+    arguments = parser.parse_args()
+    for seed in range(arguments.runs):
+        with isolated_domain():
+            row = measure(arguments.episodes, seed)
+        print(', '.join(f'{key} {value}' for key, value in row.items()), flush=True)
+        arguments.csv.parent.mkdir(parents=True, exist_ok=True)
+        new = not arguments.csv.exists()
+        with arguments.csv.open('a', newline='') as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+if __name__ == '__main__':
+    main()

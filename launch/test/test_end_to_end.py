@@ -1,0 +1,186 @@
+"""The whole graph over real DDS: it learns, it repeats one process bit for bit, it survives."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ament_index_python.packages import get_package_share_directory
+
+from mbrl_bringup.learn import learn
+from mbrl_common.qos import RECORD
+from mbrl_common.testing import NodeProcess, Probe, isolated_domain
+from mbrl_dynamics.bag import read_folder
+from mbrl_msgs.action import RunEpisodes
+from mbrl_msgs.msg import TransitionAck
+
+PARAMS = Path(get_package_share_directory('mbrl_bringup')) / 'config' / 'cartpole_swingup.yaml'
+PACKAGES = {
+    'sim_bridge': 'mbrl_sim_bridge',
+    'dynamics': 'mbrl_dynamics',
+    'planner': 'mbrl_planner',
+    'mpc_controller': 'mbrl_mpc',
+}
+pytestmark = pytest.mark.end_to_end
+
+# Enough to go through every motion of the graph, and not enough to learn.
+SHORT = {
+    'dynamics': {
+        'training.updates_after_episode': 100,
+        'training.updates_within_episode': 50,
+    },
+}
+
+
+class Graph:
+    """The four nodes in four processes."""
+
+    def __init__(self, seed: int, folder: Path, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+        self._parameters: dict[str, dict[str, Any]] = {
+            name: dict(overrides.get(name, {})) for name in PACKAGES
+        }
+        self._parameters['dynamics'] |= {'seed': seed, 'data.folder': str(folder)}
+        self.nodes = {name: self._start(name) for name in PACKAGES}
+
+    def _start(self, name: str) -> NodeProcess:
+        parameters = self._parameters[name] or None
+        return NodeProcess(PACKAGES[name], name, params_file=PARAMS, parameters=parameters)
+
+    def crash_and_restart(self, name: str) -> None:
+        """SIGKILL a node, and start it again."""
+        self.nodes[name].kill()
+        self.nodes[name] = self._start(name)
+
+    def output(self) -> str:
+        """What the nodes printed, for failures."""
+        return '\n'.join(f'--- {name}\n{node.output()}' for name, node in self.nodes.items())
+
+    def stop(self) -> None:
+        """End all nodes."""
+        for node in self.nodes.values():
+            node.stop()
+
+
+@contextlib.contextmanager
+def running(
+    seed: int, folder: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[tuple[Graph, Probe]]:
+    """The graph, and a probe in its domain."""
+    with isolated_domain(), Probe() as probe:
+        graph = Graph(seed, folder, overrides or {})
+        try:
+            yield graph, probe
+        except BaseException:
+            print(graph.output())
+            raise
+        finally:
+            graph.stop()
+
+
+def run_episodes(probe: Probe, feedback: list[Any] | None = None, **goal: Any) -> Any:
+    """Send the goal; ``target_return`` is never reached unless given."""
+    message = RunEpisodes.Goal(**({'target_return': math.nan} | goal))
+    return probe.send_goal('mpc_controller/run_episodes', RunEpisodes, message, feedback, 20.0)
+
+
+@pytest.mark.timeout(400)
+def test_the_graph_learns_the_swing_up_exactly_as_one_process_does(tmp_path: Path) -> None:
+    seed = 1
+    with running(seed, tmp_path / 'graph') as (_, probe):
+        result = run_episodes(
+            probe, episodes=6, exploration_episodes=1, seed=seed, target_return=170.0
+        ).result(300.0)
+    assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+    returns = [episode.episode_return for episode in result.episodes]
+    assert result.target_reached, f'not learned: returns {returns}'
+    assert returns[0] < 100.0, 'acting at random must not solve the task'
+    steps = result.episodes[-1].model_steps_per_action
+    assert 0 < steps <= 10_000
+
+    alone = learn(PARAMS, seed=seed, episodes=len(returns), folder=tmp_path / 'alone')
+    recorded = read_folder(tmp_path / 'graph' / 'data')
+    expected = [transition for episode in alone for transition in episode.transitions]
+    assert len(recorded) == len(expected) == sum(e.steps for e in result.episodes)
+    for ours, theirs in zip(recorded, expected):
+        place = f'episode {theirs.episode}, step {theirs.step}'
+        assert (ours.episode, ours.step) == (theirs.episode, theirs.step)
+        np.testing.assert_array_equal(ours.state, theirs.state, err_msg=place)
+        np.testing.assert_array_equal(ours.action, theirs.action, err_msg=place)
+        np.testing.assert_array_equal(ours.next_state, theirs.next_state, err_msg=place)
+        assert ours.reward == theirs.reward, place
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize('victim', ['dynamics', 'planner', 'sim_bridge'])
+def test_a_node_killed_in_mid_trial_comes_back_and_nothing_stored_is_lost(
+    victim: str, tmp_path: Path
+) -> None:
+    with running(0, tmp_path, SHORT) as (graph, probe):
+        acknowledged = probe.collect('transition_ack', TransitionAck, RECORD)
+        feedback: list[Any] = []
+        goal = run_episodes(probe, feedback, episodes=3, exploration_episodes=1, seed=0)
+        # In the middle of the second trial, which plans.
+        probe.wait_until(
+            lambda: any(f.current.episode == 1 and f.current.steps > 20 for f in feedback),
+            60.0,
+            'the second trial',
+        )
+        graph.crash_and_restart(victim)
+        before = acknowledged[-1]
+        result = goal.result(120.0)
+        assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+        assert len(result.episodes) == 3
+        planned = result.episodes[1]
+        if victim == 'sim_bridge':  # its physics died with it: the trial is cut off
+            assert planned.truncated and planned.steps < 200
+        else:
+            assert planned.steps == 200
+        assert result.episodes[2].steps == 200
+    recorded = read_folder(tmp_path / 'data')
+    sequences = [transition.sequence for transition in recorded]
+    assert sequences == list(range(sum(e.steps for e in result.episodes)))
+    assert before.next_sequence <= len(sequences)
+    assert all(np.isfinite(transition.next_state).all() for transition in recorded)
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_controller_comes_back_and_the_dataset_goes_on(tmp_path: Path) -> None:
+    with running(0, tmp_path, SHORT) as (graph, probe):
+        acknowledged = probe.collect('transition_ack', TransitionAck, RECORD)
+        run_episodes(probe, episodes=1, exploration_episodes=1, seed=0)
+        probe.wait_until(lambda: len(acknowledged) > 50, 60.0, 'fifty transitions')
+        graph.crash_and_restart('mpc_controller')
+        stored = acknowledged[-1].dataset_size
+        time.sleep(1.0)  # the old server must be seen to be gone
+        result = run_episodes(
+            probe, episodes=2, exploration_episodes=1, first_episode=1, seed=0
+        ).result(120.0)
+        assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+        assert [episode.steps for episode in result.episodes] == [200, 200]
+    recorded = read_folder(tmp_path / 'data')
+    assert len(recorded) >= stored + 400
+    assert len({(t.session, t.sequence) for t in recorded}) == len(recorded)
+
+
+@pytest.mark.timeout(100)
+def test_a_run_in_a_namespace_is_the_same_run(tmp_path: Path) -> None:
+    with isolated_domain(), Probe(namespace='robot1') as probe:
+        nodes = [
+            NodeProcess(package, name, namespace='robot1', params_file=PARAMS)
+            for name, package in PACKAGES.items()
+        ]
+        try:
+            result = run_episodes(
+                probe, episodes=1, exploration_episodes=1, max_steps=30, seed=0
+            ).result(60.0)
+            assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+            assert result.episodes[0].steps == 30
+        finally:
+            for node in nodes:
+                node.stop()

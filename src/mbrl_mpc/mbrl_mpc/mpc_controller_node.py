@@ -1,0 +1,426 @@
+"""The node ``mpc_controller``: a lifecycle node that turns messages into calls of a session."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from mbrl_common.messages import from_field, nanoseconds, to_field
+from mbrl_common.node import declare_settings, run_node
+from mbrl_common.qos import LATCHED, RECORD, STANDARD
+from mbrl_dynamics.transition import Transition
+from mbrl_mpc import conversions
+from mbrl_mpc.outbox import Outbox
+from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.session import End, Phase, Session, Source, Summary, Training
+from mbrl_mpc.settings import MpcSettings
+from mbrl_mpc.state import StateAssembler, StateError
+from mbrl_mpc.telemetry import Telemetry
+from mbrl_msgs import msg
+from mbrl_msgs.action import RunEpisodes
+from mbrl_msgs.srv import PlanActions, Replan, Reset, SetGoal
+from mbrl_planner.planner import PlanRequest, PlanResult
+
+FEEDBACK_PERIOD = 0.2  # s; feedback is for people, and every message costs control time
+
+
+class MpcController(LifecycleNode):
+    """Runs episodes by action; commands only while active. Also the session's ``Ports``."""
+
+    def __init__(self) -> None:
+        super().__init__('mpc_controller', automatically_declare_parameters_from_overrides=True)
+        self.settings = declare_settings(self, MpcSettings)
+        self._assembler = StateAssembler(self.settings.task)
+        self._telemetry = Telemetry()
+        self._outbox = Outbox()
+        self._number = secrets.randbits(63)
+        self._pilot = Pilot(self.settings, self.get_fully_qualified_name(), self._number)
+        self._session: Session | None = None
+        self._goal_handle: Any = None
+        self._finished: Future | None = None
+        self._result = RunEpisodes.Result()
+        self._training: Training | None = None
+        self._active = False
+        self._cancelled = False
+        self._feedback_due = 0.0
+        self._plan_message: msg.Plan | None = None
+
+        # Who is heard first is served first: the entities of the control loop come first.
+        if self.settings.control.state_source == 'joint_states':
+            self.create_subscription(JointState, 'joint_states', self._on_joint_state, STANDARD)
+        else:
+            self.create_subscription(msg.Observation, 'observation', self._on_observation, STANDARD)
+        self._planner = self.create_client(PlanActions, 'planner/plan')
+        self._command = self.create_publisher(msg.Command, 'command', STANDARD)
+        self._effort = self.create_publisher(
+            Float64MultiArray, 'effort_controller/commands', STANDARD
+        )
+        self._transition = self.create_publisher(msg.Transition, 'transition', RECORD)
+        self.create_subscription(msg.TransitionAck, 'transition_ack', self._on_ack, RECORD)
+        self.create_subscription(
+            msg.TrainingStatus, 'training_status', self._on_training_status, LATCHED
+        )
+        self._reset = self.create_client(Reset, 'sim_bridge/reset')
+        self.create_subscription(msg.Goal, 'goal', self._on_goal, LATCHED)
+        self.create_service(SetGoal, '~/set_goal', self._on_set_goal)
+        self.create_service(Replan, '~/replan', self._on_replan)
+        self._plan = self.create_publisher(msg.Plan, 'plan', STANDARD)
+        self._status = self.create_publisher(msg.ControllerStatus, 'controller_status', LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
+        self._action = ActionServer(
+            self,
+            RunEpisodes,
+            '~/run_episodes',
+            execute_callback=self._execute,
+            goal_callback=lambda _: GoalResponse.ACCEPT,  # refusals carry a code: in the result
+            cancel_callback=self._on_cancel,
+            result_timeout=900,
+        )
+        self.create_timer(0.05, self._on_tick)
+        self.create_timer(1.0, self._publish_status)
+        if self.settings.autostart:
+            self.trigger_configure()
+            self.trigger_activate()
+
+    # Lifecycle -----------------------------------------------------------------------------------
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From here on the node may command the robot."""
+        self._active = True
+        self.get_logger().info(f"active: task '{self.settings.task.name}'")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends a running episode; the last command is the safe one."""
+        self._stand_down('the controller was deactivated')
+        return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As deactivation."""
+        self._stand_down('the controller was shut down')
+        return super().on_shutdown(state)
+
+    def shut_down(self) -> None:
+        """The process ends: leave the robot with the safe command."""
+        if rclpy.ok():
+            self._stand_down('the controller was shut down')
+
+    def _stand_down(self, why: str) -> None:
+        if not self._active:
+            return
+        if self._session is not None:
+            self._session.stop(End.DEACTIVATED, why)
+        self._send(self._pilot.guard.safe_action)
+        self._active = False
+
+    # What arrives --------------------------------------------------------------------------------
+
+    def _on_joint_state(self, message: JointState) -> None:
+        try:
+            state = self._assembler.from_joints(
+                message.name, message.position, message.velocity, message.effort
+            )
+        except StateError as error:
+            self._refuse_state(f'joint_states: {error}')
+            return
+        self._on_state(state, nanoseconds(message.header.stamp))
+
+    def _on_observation(self, message: msg.Observation) -> None:
+        try:
+            state = self._assembler.from_vector(message.state)
+        except StateError as error:
+            self._refuse_state(f'observation: {error}')
+            return
+        self._on_state(state, nanoseconds(message.header.stamp))
+
+    def _on_state(self, state: np.ndarray, stamp: int) -> None:
+        self._telemetry.state_received()
+        if self._session is not None:
+            self._session.on_state(state, stamp)
+
+    def _refuse_state(self, text: str) -> None:
+        self._telemetry.state_refused(text)
+        self.get_logger().error(f'refused: {text}', throttle_duration_sec=1.0)
+
+    def _on_ack(self, message: msg.TransitionAck) -> None:
+        if message.session != self._number or self._session is None:
+            if message.session == self._number:
+                self._outbox.acknowledge(message.next_sequence)
+            return
+        self._session.on_ack(
+            message.next_sequence, message.training_due, nanoseconds(message.stamp)
+        )
+
+    def _on_training_status(self, message: msg.TrainingStatus) -> None:
+        self._training = conversions.training_from_status(message)
+        if self._session is not None:
+            self._session.on_training(self._training)
+
+    def _on_goal(self, message: msg.Goal) -> None:
+        problem = self._set_goal(from_field(message.goal))
+        if problem:
+            self._telemetry.text = f'goal: {problem}'
+            self.get_logger().error(f'refused: goal: {problem}')
+
+    def _on_set_goal(
+        self, request: SetGoal.Request, response: SetGoal.Response
+    ) -> SetGoal.Response:
+        problem = self._set_goal(from_field(request.goal))
+        response.success = not problem
+        response.message = problem or f'goal set to {self._pilot.goal.tolist()}'
+        response.error_code = response.INVALID_GOAL if problem else response.NONE
+        return response
+
+    def _set_goal(self, goal: np.ndarray) -> str:
+        try:
+            self._pilot.set_goal(goal)
+        except ValueError as error:
+            return str(error)
+        return ''
+
+    def _on_replan(self, _: Replan.Request, response: Replan.Response) -> Replan.Response:
+        if self._session is None or self._pilot.record.explore:
+            response.message = 'no planned episode is running; the next one begins with a new plan'
+            self._pilot.drop_plan()
+            return response
+        response.success = True
+        response.plan_id = self._session.replan()
+        response.message = f'plan {response.plan_id} is made afresh, without warm start'
+        return response
+
+    def _on_tick(self) -> None:
+        if self._session is not None:
+            if self._cancelled:
+                self._session.stop(End.CANCELLED, 'cancelled on request')
+            else:
+                self._session.tick()
+            return
+        for transition in self._outbox.overdue(time.monotonic(), self.settings.control.ack_timeout):
+            self.transition(transition)
+
+    # Episodes ------------------------------------------------------------------------------------
+
+    async def _execute(self, goal_handle: Any) -> RunEpisodes.Result:
+        refusal = RunEpisodes.Result()
+        try:
+            goal = conversions.goal_from_message(goal_handle.request)
+        except ValueError as error:
+            refusal.error_code, refusal.error_msg = refusal.INVALID_GOAL, str(error)
+        if not refusal.error_code and not self._active:
+            refusal.error_code = refusal.NOT_ACTIVE
+            refusal.error_msg = 'the controller is not active; activate it first'
+        elif not refusal.error_code and self._session is not None:
+            refusal.error_code = refusal.BUSY
+            refusal.error_msg = 'episodes are running already; cancel them first'
+        if refusal.error_code:
+            self.get_logger().error(f'refused: run_episodes: {refusal.error_msg}')
+            goal_handle.abort()
+            return refusal
+        self._goal_handle = goal_handle
+        self._finished = Future(executor=self.executor)
+        self._result = RunEpisodes.Result()
+        self._cancelled = False
+        self._session = Session(
+            self._pilot,
+            self.settings.control,
+            goal,
+            self._outbox,
+            self,
+            time.monotonic,
+            self._training,
+        )
+        self._session.start()
+        await self._finished
+        result = self._result
+        if goal_handle.is_cancel_requested:
+            goal_handle.canceled()
+        elif result.error_code == result.NONE:
+            goal_handle.succeed()
+        else:
+            goal_handle.abort()
+        return result
+
+    def _on_cancel(self, _: Any) -> CancelResponse:
+        # The next tick does it: the goal must be CANCELING before its result is set.
+        self._cancelled = True
+        return CancelResponse.ACCEPT
+
+    # Ports of the session ------------------------------------------------------------------------
+
+    def reset(self, episode: int, seed: int) -> None:
+        """Call the simulation's reset."""
+        request = Reset.Request(seed=seed, episode=episode, force=True)
+        session = self._session
+        if not self._reset.service_is_ready():
+            return  # the session asks again
+
+        def answer(future: Future) -> None:
+            response = future.result()
+            if self._session is session and session is not None and response is not None:
+                session.on_reset(response.success, response.message, nanoseconds(response.stamp))
+
+        self._reset.call_async(request).add_done_callback(answer)
+
+    def plan(self, plan_id: int, request: PlanRequest) -> None:
+        """Call the planner."""
+        session = self._session
+        stamp = conversions.to_time(self._pilot.stamp)
+        message = conversions.plan_request_message(plan_id, request, stamp)
+
+        def answer(future: Future) -> None:
+            response = future.result()
+            if self._session is not session or session is None or response is None:
+                return
+            plan = conversions.plan_from_response(response)
+            if isinstance(plan, PlanResult):
+                self._telemetry.plan_received(plan.planning_time)
+                self._plan_message = response.plan
+            session.on_plan(plan_id, plan, response.error_msg)
+
+        self._planner.call_async(message).add_done_callback(answer)
+
+    def command(self, action: np.ndarray, source: Source, plan_id: int, state_stamp: int) -> None:
+        """Send a command, for a simulation and for a ros2_control robot."""
+        self._send(action, source, plan_id, state_stamp)
+        if source is Source.PLAN and self._plan.get_subscription_count():
+            self._plan.publish(self._plan_message)
+
+    def transition(self, transition: Transition) -> None:
+        """Send a transition to the dataset."""
+        self._transition.publish(conversions.transition_message(transition))
+
+    def progress(self, summary: Summary, ended: bool) -> None:
+        """Feedback of the action: at each episode's end, and now and then."""
+        now = time.monotonic()
+        if not ended and now < self._feedback_due:
+            return
+        self._feedback_due = now + FEEDBACK_PERIOD
+        message = conversions.summary_message(summary)
+        if ended:
+            self._result.episodes.append(message)
+            self._publish_status()
+        self._goal_handle.publish_feedback(
+            RunEpisodes.Feedback(current=message, episode_ended=ended)
+        )
+
+    def finish(self, end: End, text: str, target_reached: bool) -> None:
+        """The session is over."""
+        self._result.error_code = int(end)
+        self._result.error_msg = text
+        self._result.target_reached = target_reached
+        self._session = None
+        if end is not End.DONE:
+            self._telemetry.text = text
+            self.get_logger().warning(f'episodes ended: {text}')
+        if self._finished is not None:
+            self._finished.set_result(None)
+        self._publish_status()
+
+    def warn(self, text: str) -> None:
+        """Tell a person."""
+        self._telemetry.text = text
+        self.get_logger().warning(text)
+
+    # What goes out -------------------------------------------------------------------------------
+
+    def _send(
+        self,
+        action: np.ndarray,
+        source: Source = Source.SAFE,
+        plan_id: int = 0,
+        state_stamp: int = 0,
+    ) -> None:
+        values = to_field(action)
+        message = msg.Command(action=values, source=int(source), plan_id=plan_id)
+        message.state_stamp = message.header.stamp = conversions.to_time(state_stamp)
+        self._command.publish(message)
+        self._effort.publish(Float64MultiArray(data=values))
+        self._telemetry.command_sent()
+
+    def _state_for_people(self) -> int:
+        status = msg.ControllerStatus
+        session = self._session
+        if not self._active:
+            return status.INACTIVE
+        if session is None:
+            return status.READY
+        if session.waiting_for_model:
+            return status.WAITING_FOR_MODEL
+        if session.waiting_for_planner:
+            return status.WAITING_FOR_PLANNER
+        late = session.seconds_in_phase > self.settings.control.state_timeout
+        if session.phase in (Phase.STATE, Phase.RESET) and late:
+            return status.WAITING_FOR_STATE
+        return status.RUNNING
+
+    def _publish_status(self) -> None:
+        record, telemetry = self._pilot.record, self._telemetry
+        status = msg.ControllerStatus(
+            stamp=self.get_clock().now().to_msg(),
+            state=self._state_for_people(),
+            episode=record.episode,
+            step=record.steps,
+            episode_return=record.episode_return,
+            goal=to_field(self._pilot.goal),
+            model_version=record.model_version,
+            control_rate=telemetry.control_rate,
+            plan_time_p50=telemetry.plan_time(50),
+            plan_time_p95=telemetry.plan_time(95),
+            state_age=telemetry.state_age,
+            plan_age=telemetry.plan_age,
+            clamped_actions=self._pilot.guard.clamped,
+            refused_states=telemetry.refused_states,
+            unacknowledged=len(self._outbox),
+            model_error=record.model_error,
+            text=telemetry.text,
+        )
+        self._status.publish(status)
+        if self._diagnostics.get_subscription_count():
+            self._diagnostics.publish(self._diagnostic_array(status))
+
+    def _diagnostic_array(self, status: msg.ControllerStatus) -> DiagnosticArray:
+        names = {
+            status.INACTIVE: 'inactive',
+            status.READY: 'ready',
+            status.RUNNING: 'running an episode',
+            status.WAITING_FOR_MODEL: 'waiting for a model',
+            status.WAITING_FOR_STATE: 'waiting for a state',
+            status.WAITING_FOR_PLANNER: 'waiting for the planner',
+        }
+        waits = status.state in (status.WAITING_FOR_STATE, status.WAITING_FOR_PLANNER)
+        values = {
+            'control rate [Hz]': status.control_rate,
+            'plan time p50 [ms]': conversions.finite_or(status.plan_time_p50 * 1e3, 0.0),
+            'plan time p95 [ms]': conversions.finite_or(status.plan_time_p95 * 1e3, 0.0),
+            'clamped actions': status.clamped_actions,
+            'refused states': status.refused_states,
+            'unacknowledged transitions': status.unacknowledged,
+            'last message': status.text,
+        }
+        array = DiagnosticArray()
+        array.header.stamp = status.stamp
+        array.status = [
+            DiagnosticStatus(
+                level=DiagnosticStatus.WARN if waits else DiagnosticStatus.OK,
+                name=self.get_fully_qualified_name(),
+                message=names[status.state],
+                hardware_id=self.settings.task.name,
+                values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+            )
+        ]
+        return array
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run_node(MpcController, args)

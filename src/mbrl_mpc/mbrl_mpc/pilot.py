@@ -1,0 +1,248 @@
+"""The receding-horizon loop, one state at a time, without ROS and without waiting for anything.
+
+The pilot turns a state into what happened (a transition), what to ask the planner, and what to do.
+Who calls it decides where planning and physics happen: ``session`` does so over ROS messages,
+``mbrl_bringup.learn`` in one process. Both get the same actions from the same seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+
+from mbrl_common.seeding import derive_seed
+from mbrl_dynamics.transition import Transition
+from mbrl_mpc.action_guard import ActionGuard
+from mbrl_mpc.settings import MpcSettings
+from mbrl_planner.objectives import make_objective
+from mbrl_planner.planner import PlanRequest, PlanResult
+
+
+@dataclasses.dataclass
+class EpisodeRecord:
+    """What one episode has done so far."""
+
+    episode: int
+    explore: bool
+    steps: int = 0
+    episode_return: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    model_version: int = 0
+    model_steps: int = 0
+    plan_times: list[float] = dataclasses.field(default_factory=list)
+    squared_error: np.ndarray | None = None  # sums over steps, per entry of the state
+    squared_change: np.ndarray | None = None
+
+    @property
+    def model_error(self) -> float:
+        """One-step prediction error relative to predicting no change, mean over the state's
+        entries; NaN before the first prediction."""
+        if self.squared_error is None or self.squared_change is None:
+            return math.nan
+        moving = self.squared_change > 0
+        if not moving.any():
+            return math.nan
+        return float(np.sqrt(self.squared_error[moving] / self.squared_change[moving]).mean())
+
+    def plan_time(self, percentile: float) -> float:
+        """A percentile of the planning time [s]; NaN if nothing was planned."""
+        return float(np.percentile(self.plan_times, percentile)) if self.plan_times else math.nan
+
+
+class Pilot:
+    """Flies one episode after the other: explores at random, or follows plans."""
+
+    def __init__(self, settings: MpcSettings, robot: str = '', session: int = 0) -> None:
+        """
+        Args:
+            settings: of the controller.
+            robot: goes into the transitions, to tell several robots apart.
+            session: likewise, to tell this run's sequence numbers from another's.
+        """
+        self.task = settings.task
+        self._control = settings.control
+        self.objective = make_objective(settings.objective, settings.task)
+        self.goal = np.array(self.objective.default_goal, dtype=np.float64)
+        self.guard = ActionGuard(
+            settings.task, settings.control.safe_action, settings.control.max_action_rate
+        )
+        self._robot = robot
+        self._session = session
+        self._sequence = 0
+        self._seed = 0
+        self._max_steps = settings.task.max_steps
+        self.record = EpisodeRecord(0, explore=True)
+        self._state = np.zeros(settings.task.state_dim)
+        self._stamp = 0
+        self._action: np.ndarray | None = None
+        self._plan: PlanResult | None = None
+        self._plan_step = 0  # steps of the plan already executed
+        self._predicted: np.ndarray | None = None
+        self.total_steps = 0
+
+    def set_goal(self, goal: np.ndarray) -> None:
+        """Set the objective's goal, from the next plan on; raises ValueError if it is not one."""
+        self.objective.check_goal(goal)
+        self.goal = np.array(goal, dtype=np.float64)
+
+    def begin(
+        self, episode: int, seed: int, *, explore: bool, max_steps: int | None = None
+    ) -> None:
+        """Start an episode; the next state observed is its first.
+
+        Args:
+            episode: its number in the dataset.
+            seed: of the run; the episode's randomness depends on it and on the numbers of episode
+                and step alone.
+            explore: act at random instead of planning.
+            max_steps: its limit; None: the task's.
+        """
+        self.record = EpisodeRecord(episode, explore)
+        self._seed = seed
+        self._max_steps = max_steps or self.task.max_steps
+        self._action = None
+        self._predicted = None
+        self.drop_plan()
+        self.guard.reset()
+
+    @property
+    def reset_seed(self) -> int:
+        """Seed of the initial state of the episode begun."""
+        return derive_seed(self._seed, 'reset', self.record.episode)
+
+    @property
+    def stamp(self) -> int:
+        """Stamp of the state observed last [ns]."""
+        return self._stamp
+
+    @property
+    def done(self) -> bool:
+        """The episode has ended."""
+        return self.record.terminated or self.record.truncated
+
+    def observe(self, state: np.ndarray, stamp: int) -> Transition | None:
+        """Take in the state that the last action led to.
+
+        Args:
+            state: shape [state_dim].
+            stamp: of the state [ns].
+
+        Returns:
+            The transition into this state; None for the first state of an episode.
+        """
+        record = self.record
+        transition = None
+        if self._action is not None:
+            reward, terminated = self._score(self._state, self._action, state)
+            record.steps += 1
+            record.episode_return += reward
+            record.terminated = terminated
+            record.truncated = not terminated and record.steps >= self._max_steps
+            self._compare_with_prediction(state)
+            transition = Transition(
+                stamp=self._stamp,
+                next_stamp=stamp,
+                robot=self._robot,
+                session=self._session,
+                sequence=self._sequence,
+                episode=record.episode,
+                step=record.steps - 1,
+                state=self._state,
+                action=self._action,
+                next_state=state,
+                reward=reward,
+                terminated=record.terminated,
+                truncated=record.truncated,
+            )
+            self._sequence += 1
+            self.total_steps += 1
+        self._state, self._stamp = state, stamp
+        self._action = None
+        return transition
+
+    @property
+    def needs_plan(self) -> bool:
+        """Whether the next action must come from a new plan."""
+        if self.record.explore:
+            return False
+        return self._plan is None or self._plan_step >= min(
+            self._control.replan_every, len(self._plan.actions)
+        )
+
+    def plan_request(self, min_model_version: int = 0) -> PlanRequest:
+        """What to ask the planner for the state observed last."""
+        warm_start = None
+        if self._control.warm_start and self._plan is not None:
+            warm_start = self._plan.warm_start.shifted(self._plan_step)
+        return PlanRequest(
+            state=self._state,
+            goal=self.goal,
+            seed=derive_seed(self._seed, 'plan', self.record.episode, self.record.steps),
+            min_model_version=min_model_version,
+            warm_start=warm_start,
+        )
+
+    def take_plan(self, plan: PlanResult) -> None:
+        """Follow this plan from now on."""
+        self._plan, self._plan_step = plan, 0
+        self.record.model_version = plan.model_version
+        self.record.model_steps = plan.model_steps
+        self.record.plan_times.append(plan.planning_time)
+
+    def drop_plan(self) -> None:
+        """Forget the plan and its warm start."""
+        self._plan, self._plan_step = None, 0
+
+    def act(self) -> np.ndarray:
+        """The action for the state observed last, as it is to be executed; shape [action_dim]."""
+        if self.record.explore:
+            return self._execute(self._explore())
+        if self._plan is None:
+            return self.act_safely()
+        action = self._plan.actions[self._plan_step]
+        predicted = self._plan.state_mean[self._plan_step + 1] if self._plan_step == 0 else None
+        self._plan_step += 1
+        return self._execute(action, predicted)
+
+    def act_safely(self) -> np.ndarray:
+        """The safe action, where there is no plan to follow."""
+        self.drop_plan()
+        return self._execute(self.guard.safe_action)
+
+    def cut_off(self) -> None:
+        """End the episode here; what is missing of the last step is lost."""
+        self.record.truncated = True
+
+    def _execute(self, action: np.ndarray, predicted: np.ndarray | None = None) -> np.ndarray:
+        self._action = self.guard.check(action)
+        # A prediction for another action than the one executed says nothing about the model.
+        same = np.array_equal(self._action, np.asarray(action, dtype=np.float64))
+        self._predicted = predicted if same else None
+        return self._action
+
+    def _explore(self) -> np.ndarray:
+        seed = derive_seed(self._seed, 'explore', self.record.episode, self.record.steps)
+        return np.random.default_rng(seed).uniform(self.guard.low, self.guard.high)
+
+    def _score(
+        self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray
+    ) -> tuple[float, bool]:
+        before, done, after, goal = (
+            torch.from_numpy(array) for array in (state, action, next_state, self.goal)
+        )
+        reward = self.objective.reward(before, done, after, goal)
+        return float(reward), bool(self.objective.terminated(after))
+
+    def _compare_with_prediction(self, state: np.ndarray) -> None:
+        if self._predicted is None:
+            return
+        record = self.record
+        if record.squared_error is None or record.squared_change is None:
+            record.squared_error = np.zeros(len(state))
+            record.squared_change = np.zeros(len(state))
+        record.squared_error += (self._predicted - state) ** 2
+        record.squared_change += (self._state - state) ** 2

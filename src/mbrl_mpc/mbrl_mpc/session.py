@@ -1,0 +1,499 @@
+"""Episodes in lockstep: who is waited for, what is asked again, and when it is given up.
+
+A session drives a pilot through a number of episodes. It is told what arrives (states, plans,
+acknowledgements, the trainer's status, the passing of time) and says through its ports what is to
+be sent. It never blocks and knows nothing of ROS. Three rules make a run repeatable step for step:
+
+- the simulation moves only when the command answers its state;
+- a plan is used only once the last transition is known to be on disk;
+- if that transition made a training due, the plan is dropped, the training waited for, and the
+  plan made anew with the new model.
+
+What goes missing is asked for again: an unanswered request, an unacknowledged transition, a state
+that does not come. A node that is away stops the simulation, not the session.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from mbrl_dynamics.transition import Transition
+from mbrl_mpc.outbox import Outbox
+from mbrl_mpc.pilot import EpisodeRecord, Pilot
+from mbrl_mpc.settings import ControlSettings
+from mbrl_planner.planner import PlanRequest, PlanResult
+
+
+class Source(enum.IntEnum):
+    """Where an action came from; the constants of ``mbrl_msgs/Command``."""
+
+    PLAN = 0
+    EXPLORATION = 1
+    SAFE = 2
+
+
+class End(enum.IntEnum):
+    """How a session ended; the constants of ``mbrl_msgs/action/RunEpisodes``."""
+
+    DONE = 0
+    RESET_FAILED = 4
+    CANCELLED = 5
+    STATE_TIMEOUT = 6
+    NO_MODEL = 7
+    DEACTIVATED = 8
+    INTERNAL_ERROR = 9
+    NO_PLANNER = 10
+
+
+class PlanFailure(enum.IntEnum):
+    """Why there is no plan; the constants of ``mbrl_msgs/srv/PlanActions``."""
+
+    NO_MODEL = 1
+    MODEL_OUTDATED = 2
+    INVALID_REQUEST = 3
+    PLANNING_FAILED = 4
+
+
+class Phase(enum.Enum):
+    """What a session waits for."""
+
+    RESET = 'the reset'
+    PLAN = 'a plan'
+    STATE = 'the next state'
+    ENDING = 'the last transition of the episode to be stored'
+    OVER = 'nothing'
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """The trainer's status, as far as a session needs it."""
+
+    stamp: int  # when it was sent, on the trainer's clock [ns]
+    active: bool
+    model_version: int
+    holdout_error: float
+    training_time: float  # of the last training [s]
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodesGoal:
+    """What to do; see ``mbrl_msgs/action/RunEpisodes``."""
+
+    episodes: int
+    exploration_episodes: int
+    seed: int
+    first_episode: int = 0
+    max_steps: int = 0
+    target_return: float = math.nan
+
+
+@dataclasses.dataclass
+class Summary:
+    """An episode, in progress or ended."""
+
+    record: EpisodeRecord
+    total_steps: int
+    holdout_error: float
+    training_time: float
+    wall_time: float
+
+
+class Ports(Protocol):
+    """How a session reaches the rest of the graph. None of these may block."""
+
+    def reset(self, episode: int, seed: int) -> None:
+        """Ask the simulation for a new episode; answered by ``Session.on_reset``."""
+
+    def plan(self, plan_id: int, request: PlanRequest) -> None:
+        """Ask for a plan; answered by ``Session.on_plan``."""
+
+    def command(self, action: np.ndarray, source: Source, plan_id: int, state_stamp: int) -> None:
+        """Send an action to the robot."""
+
+    def transition(self, transition: Transition) -> None:
+        """Send a transition to the dataset."""
+
+    def progress(self, summary: Summary, ended: bool) -> None:
+        """Tell how the episode goes."""
+
+    def finish(self, end: End, text: str, target_reached: bool) -> None:
+        """The session is over; nothing more will come from it."""
+
+    def warn(self, text: str) -> None:
+        """Tell a person."""
+
+
+class Session:
+    """A number of episodes, from the first reset to the last acknowledgement."""
+
+    def __init__(
+        self,
+        pilot: Pilot,
+        settings: ControlSettings,
+        goal: EpisodesGoal,
+        outbox: Outbox,
+        ports: Ports,
+        clock: Callable[[], float],
+        training: Training | None = None,
+    ) -> None:
+        """
+        Args:
+            pilot: decides what to do at each state.
+            settings: timeouts and limits.
+            goal: how many episodes of which kind.
+            outbox: transitions not yet acknowledged, kept from session to session.
+            ports: the ways out.
+            clock: monotonic time [s].
+            training: the trainer's status, if it is known already.
+        """
+        self.pilot = pilot
+        self.phase = Phase.OVER
+        self.waiting_for_model = False
+        self.waiting_for_planner = False
+        self.goal = goal
+        self._settings = settings
+        self._outbox = outbox
+        self._ports = ports
+        self._clock = clock
+        self._training = training
+        self._period = round(pilot.task.control_period * 1e9)
+        self._index = 0  # of the episode within the goal
+        self._since = clock()  # when the phase began
+        self._asked = -math.inf  # when something was last asked for in it
+        self._stamp = 0  # of the state observed last
+        self._reset_stamp: int | None = None  # the reset's answer: stamp of the first state
+        self._early: tuple[np.ndarray, int] | None = None  # a state that came before that answer
+        self._plan_id = 0
+        self._plan: PlanResult | None = None  # arrived, and not yet known to be usable
+        self._gate: int | None = None  # stamp of an acknowledgement that announced a training
+        self._min_version = 0
+        self._next_sequence = 0  # all below are on disk
+        self._last_sequence = -1  # newest that was sent
+        self._trainer_away = False
+        self._training_time = 0.0
+        self._episode_began = clock()
+        self._sent: tuple[np.ndarray, Source, int] | None = None
+        self._retry_at = math.inf
+        self._target_reached = False
+
+    # What happens from outside -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the first episode."""
+        self._begin_episode()
+
+    def stop(self, end: End, text: str) -> None:
+        """Give up: the safe command is sent, and what was not acknowledged stays in the outbox."""
+        if self.phase is Phase.OVER:
+            return
+        if self.phase is not Phase.RESET:
+            self.pilot.cut_off()
+            self._send_safe()
+        self._enter(Phase.OVER)
+        self._ports.finish(end, text, self._target_reached)
+
+    def on_reset(self, success: bool, message: str, stamp: int) -> None:
+        """The simulation's answer to a reset; ``stamp`` is that of the first state [ns]."""
+        if self.phase is not Phase.RESET:
+            return
+        if not success:
+            self.stop(End.RESET_FAILED, message)
+            return
+        self._reset_stamp = stamp
+        if self._early is not None and self._early[1] == stamp:
+            self._first_state(*self._early)
+
+    def on_state(self, state: np.ndarray, stamp: int) -> None:
+        """A valid state arrived."""
+        if self.phase is Phase.RESET:
+            self._early = (state, stamp)
+            if stamp == self._reset_stamp:
+                self._first_state(state, stamp)
+        elif self.phase is Phase.STATE:
+            if stamp == self._stamp:
+                self._send_again()
+            elif abs(stamp - self._stamp - self._period) * 2 < self._period:
+                self._take_state(state, stamp)
+            else:
+                self._lost_track(stamp)
+        elif self.phase is Phase.PLAN and stamp != self._stamp:
+            self._lost_track(stamp)
+
+    def on_plan(self, plan_id: int, plan: PlanResult | PlanFailure, text: str = '') -> None:
+        """The planner's answer."""
+        if self.phase is not Phase.PLAN or plan_id != self._plan_id:
+            return
+        if isinstance(plan, PlanResult):
+            self._plan = plan
+            self._try_to_act()
+        elif plan in (PlanFailure.NO_MODEL, PlanFailure.MODEL_OUTDATED):
+            self.waiting_for_model = True
+            self._retry_at = self._clock() + 0.01
+        elif plan is PlanFailure.PLANNING_FAILED:
+            self._ports.warn(f'no plan, sending the safe command: {text}')
+            self._send(self.pilot.act_safely(), Source.SAFE)
+        else:
+            self.stop(End.INTERNAL_ERROR, f'the planner refused the request: {text}')
+
+    def on_ack(self, next_sequence: int, training_due: bool, stamp: int) -> None:
+        """Transitions below ``next_sequence`` are on disk."""
+        self._outbox.acknowledge(next_sequence)
+        self._next_sequence = max(self._next_sequence, next_sequence)
+        self._trainer_away = False
+        if training_due and not self._trained_since(stamp):
+            self._gate = stamp
+            self.waiting_for_model = True
+            self._plan = None
+            if self.phase is Phase.PLAN:
+                self._plan_id += 1  # whatever is in flight was planned with the old model
+                self._since = self._clock()
+        self._go_on()
+
+    def on_training(self, training: Training) -> None:
+        """The trainer's status."""
+        before, self._training = self._training, training
+        if before is not None and training.model_version > before.model_version:
+            self._training_time += training.training_time
+        if self._gate is not None and self._trained_since(self._gate):
+            self._gate = None
+            self.waiting_for_model = False
+            self._min_version = training.model_version
+            if self.phase is Phase.PLAN:
+                self._ask_for_plan()
+        self._go_on()
+
+    def replan(self) -> int:
+        """Drop the plan; returns the number of the one that will be made."""
+        self.pilot.drop_plan()
+        if self.phase is Phase.PLAN and self._gate is None:
+            self._ask_for_plan()
+            return self._plan_id
+        return self._plan_id + 1
+
+    def tick(self) -> None:
+        """Call this several times a second: timeouts."""
+        now = self._clock()
+        settings = self._settings
+        waited = now - self._since
+        for transition in self._outbox.overdue(now, settings.ack_timeout):
+            self._ports.transition(transition)
+        if self.phase is Phase.RESET:
+            if waited > settings.recovery_timeout:
+                self.stop(
+                    End.RESET_FAILED,
+                    'the simulation did not answer the reset, or its first state did not come '
+                    f'within {settings.recovery_timeout:g} s; is sim_bridge running?',
+                )
+            elif now - self._asked > settings.state_timeout:
+                self._ask_for_reset()
+        elif self.phase is Phase.STATE:
+            if waited > settings.recovery_timeout:
+                self.stop(
+                    End.STATE_TIMEOUT,
+                    f'no state for {waited:.1f} s after the command; is sim_bridge running?',
+                )
+            elif now - self._asked > settings.state_timeout:
+                self._send_again()
+        elif self.phase is Phase.PLAN:
+            self._tick_plan(now, waited)
+        elif self.phase is Phase.ENDING:
+            if not self._stored() and waited > settings.ack_timeout:
+                self._give_up_waiting_for_storage()
+            if self._gate is not None and waited > settings.model_timeout:
+                self._give_up_waiting_for_training()
+            self._go_on()
+
+    @property
+    def seconds_in_phase(self) -> float:
+        """How long the session has waited for what it waits for."""
+        return self._clock() - self._since
+
+    # Episodes ------------------------------------------------------------------------------------
+
+    def _begin_episode(self) -> None:
+        goal = self.goal
+        self.pilot.begin(
+            goal.first_episode + self._index,
+            goal.seed,
+            explore=self._index < goal.exploration_episodes,
+            max_steps=goal.max_steps or None,
+        )
+        self._reset_stamp = None
+        self._early = None
+        self._training_time = 0.0
+        self._episode_began = self._clock()
+        self._enter(Phase.RESET)
+        self._ask_for_reset()
+
+    def _ask_for_reset(self) -> None:
+        self._asked = self._clock()
+        self._ports.reset(self.pilot.record.episode, self.pilot.reset_seed)
+
+    def _first_state(self, state: np.ndarray, stamp: int) -> None:
+        self._take_state(state, stamp)
+
+    def _take_state(self, state: np.ndarray, stamp: int) -> None:
+        transition = self.pilot.observe(state, stamp)
+        self._stamp = stamp
+        if self.pilot.done:
+            self._store(transition)
+            self._end_episode()
+        elif self.pilot.needs_plan:
+            self._enter(Phase.PLAN)
+            self._plan = None
+            if self._gate is None:
+                self._ask_for_plan()
+            self._store(transition)  # after the request: the planner works meanwhile
+        else:
+            self._send_action()
+            self._store(transition)
+        if not self.pilot.done:
+            self._ports.progress(self._summary(), False)
+
+    def _end_episode(self) -> None:
+        self._send_safe()
+        self._enter(Phase.ENDING)
+        self._go_on()
+
+    def _close_episode(self) -> None:
+        summary = self._summary()
+        self._ports.progress(summary, True)
+        self._index += 1
+        record = summary.record
+        if not record.explore and record.episode_return >= self.goal.target_return:
+            self._target_reached = True
+        if self._target_reached or self._index >= self.goal.episodes:
+            self._enter(Phase.OVER)
+            self._ports.finish(End.DONE, '', self._target_reached)
+        else:
+            self._begin_episode()
+
+    def _lost_track(self, stamp: int) -> None:
+        self._ports.warn(
+            f'episode {self.pilot.record.episode} was cut off after {self.pilot.record.steps} '
+            f'steps: a state of {stamp * 1e-9:.3f} s came where one of '
+            f'{(self._stamp + self._period) * 1e-9:.3f} s was due; was sim_bridge started again?'
+        )
+        self.pilot.cut_off()
+        self._enter(Phase.ENDING)
+        self._go_on()
+
+    def _summary(self) -> Summary:
+        return Summary(
+            record=self.pilot.record,
+            total_steps=self.pilot.total_steps,
+            holdout_error=math.nan if self._training is None else self._training.holdout_error,
+            training_time=self._training_time,
+            wall_time=self._clock() - self._episode_began,
+        )
+
+    # Plans ---------------------------------------------------------------------------------------
+
+    def _ask_for_plan(self) -> None:
+        self._plan_id += 1
+        self._plan = None
+        self._asked = self._clock()
+        self._retry_at = math.inf
+        self._ports.plan(self._plan_id, self.pilot.plan_request(self._min_version))
+
+    def _try_to_act(self) -> None:
+        if self._plan is None or self._gate is not None or not self._stored():
+            return
+        self.waiting_for_model = self.waiting_for_planner = False
+        self.pilot.take_plan(self._plan)
+        self._send_action()
+
+    def _tick_plan(self, now: float, waited: float) -> None:
+        settings = self._settings
+        if self._gate is not None:
+            if waited > settings.model_timeout:
+                self._give_up_waiting_for_training()
+                self._ask_for_plan()
+            return
+        if self._plan is not None:
+            if now - self._since > settings.ack_timeout:
+                self._give_up_waiting_for_storage()
+                self._try_to_act()
+            return
+        if now >= self._retry_at:
+            if waited > settings.model_timeout:
+                self.stop(
+                    End.NO_MODEL,
+                    f'the planner had no model of version {self._min_version} or newer within '
+                    f'{settings.model_timeout:g} s; is dynamics running, and has it trained?',
+                )
+            else:
+                self._ask_for_plan()
+        elif self._retry_at == math.inf and now - self._asked > settings.plan_timeout:
+            if waited > settings.recovery_timeout:
+                self.stop(
+                    End.NO_PLANNER,
+                    f'the planner did not answer within {waited:.1f} s; is it running?',
+                )
+                return
+            if not self.waiting_for_planner:
+                self._ports.warn('the planner does not answer; asking again until it does')
+            self.waiting_for_planner = True
+            self._ask_for_plan()
+
+    # Commands and transitions --------------------------------------------------------------------
+
+    def _send_action(self) -> None:
+        source = Source.EXPLORATION if self.pilot.record.explore else Source.PLAN
+        self._send(self.pilot.act(), source)
+
+    def _send(self, action: np.ndarray, source: Source) -> None:
+        self._sent = (action, source, self._plan_id if source is Source.PLAN else 0)
+        self._enter(Phase.STATE)
+        self._send_again()
+
+    def _send_again(self) -> None:
+        if self._sent is not None:
+            self._asked = self._clock()
+            self._ports.command(*self._sent, self._stamp)
+
+    def _send_safe(self) -> None:
+        self._sent = None
+        self._ports.command(self.pilot.guard.safe_action, Source.SAFE, 0, self._stamp)
+
+    def _store(self, transition: Transition | None) -> None:
+        if transition is None:
+            return
+        self._last_sequence = transition.sequence
+        self._outbox.put(transition, self._clock())
+        self._ports.transition(transition)
+
+    def _stored(self) -> bool:
+        return self._trainer_away or self._next_sequence > self._last_sequence
+
+    def _trained_since(self, stamp: int) -> bool:
+        training = self._training
+        return training is not None and training.stamp > stamp and not training.active
+
+    def _go_on(self) -> None:
+        if self.phase is Phase.PLAN:
+            self._try_to_act()
+        elif self.phase is Phase.ENDING and self._stored() and self._gate is None:
+            self._close_episode()
+
+    def _give_up_waiting_for_storage(self) -> None:
+        if not self._stored():
+            self._ports.warn(
+                'transitions are not acknowledged; going on, and keeping them until they are'
+            )
+            self._trainer_away = True
+
+    def _give_up_waiting_for_training(self) -> None:
+        self._ports.warn('the training did not end in time; going on with the model there is')
+        self._gate = None
+        self.waiting_for_model = False
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._since = self._clock()

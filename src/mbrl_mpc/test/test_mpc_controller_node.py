@@ -1,0 +1,205 @@
+"""The controller in its own process, over real DDS: what it refuses, and what it sends last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lifecycle_msgs.msg import Transition as LifecycleTransition
+from lifecycle_msgs.srv import ChangeState, GetState
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from mbrl_common.qos import LATCHED
+from mbrl_common.testing import NodeProcess, Probe, isolated_domain
+from mbrl_msgs.action import RunEpisodes
+from mbrl_msgs.msg import Command, ControllerStatus, Observation
+from mbrl_msgs.srv import Replan, SetGoal
+
+TASK = {
+    'task.name': 'cartpole',
+    'task.state': [
+        'slider.position',
+        'hinge.position',
+        'slider.velocity',
+        'hinge.velocity',
+    ],
+    'task.angles': ['hinge.position'],
+    'task.action': ['slider'],
+    'task.action_low': [-3.0],
+    'task.action_high': [3.0],
+    'task.control_period': 0.04,
+    'task.max_steps': 200,
+    'objective.name': 'cartpole_swingup',
+}
+SIMULATION = {key: value for key, value in TASK.items() if not key.startswith('objective')} | {
+    'sim.environment': 'cartpole_pets'
+}
+
+
+@pytest.fixture
+def probe() -> Iterator[Probe]:
+    with isolated_domain(), Probe() as node:
+        yield node
+
+
+def controller(**parameters: Any) -> NodeProcess:
+    return NodeProcess('mbrl_mpc', 'mpc_controller', parameters=TASK | parameters)
+
+
+def statuses(probe: Probe) -> list[ControllerStatus]:
+    return probe.collect('controller_status', ControllerStatus, LATCHED)
+
+
+def send_goal(probe: Probe, feedback: list[Any] | None = None, **goal: Any) -> Any:
+    message = RunEpisodes.Goal(**({'target_return': math.nan} | goal))
+    return probe.send_goal('mpc_controller/run_episodes', RunEpisodes, message, feedback)
+
+
+def joints(names: list[str], position: list[float], velocity: list[float]) -> JointState:
+    return JointState(name=names, position=position, velocity=velocity)
+
+
+def test_a_doubtful_state_is_refused_with_a_reason_and_the_node_goes_on(probe: Probe) -> None:
+    cases = {
+        "'hinge.position' is nan": joints(['slider', 'hinge'], [0.0, math.nan], [0.0, 0.0]),
+        'velocity must have 2 entries': joints(['slider', 'hinge'], [0.0, 0.0], [0.0]),
+        'lacks hinge; it has slider, elbow': joints(['slider', 'elbow'], [0.0] * 2, [0.0] * 2),
+    }
+    with controller() as node:
+        seen = statuses(probe)
+        for count, (complaint, message) in enumerate(cases.items(), 1):
+            probe.publish('joint_states', JointState, message)
+            refused = probe.wait_until(
+                lambda n=count: next((s for s in seen if s.refused_states == n), None)
+            )
+            assert complaint in refused.text
+        assert 'refused: joint_states' in node.output()
+        probe.publish('joint_states', JointState, joints(['hinge', 'slider'], [0.0] * 2, [0.0] * 2))
+        fine = probe.wait_until(lambda: next((s for s in seen if math.isfinite(s.state_age)), None))
+        assert fine.refused_states == 3
+
+
+def test_an_observation_of_the_wrong_length_is_refused(probe: Probe) -> None:
+    with controller(**{'control.state_source': 'observation'}):
+        seen = statuses(probe)
+        probe.publish('observation', Observation, Observation(state=[0.0, 0.0, 0.0]))
+        refused = probe.wait_until(lambda: next((s for s in seen if s.refused_states), None))
+        assert 'observation has 3 entries; the task has 4' in refused.text
+
+
+def test_goals_out_of_range_are_refused_with_a_code(probe: Probe) -> None:
+    codes = RunEpisodes.Result
+    with controller():
+        for goal, complaint in (
+            ({'episodes': 0}, 'episodes is 0; it must be at least 1'),
+            ({'episodes': 1, 'exploration_episodes': 2}, 'at most episodes, 1'),
+        ):
+            result = send_goal(probe, **goal).result(10.0)
+            assert result.error_code == codes.INVALID_GOAL
+            assert complaint in result.error_msg
+        answer = probe.call(
+            'mpc_controller/set_goal', SetGoal, SetGoal.Request(goal=[1.0, 2.0, 3.0])
+        )
+        assert not answer.success and answer.error_code == SetGoal.Response.INVALID_GOAL
+        assert '3' in answer.message
+        answer = probe.call('mpc_controller/set_goal', SetGoal, SetGoal.Request(goal=[0.5]))
+        assert answer.success
+        answer = probe.call('mpc_controller/replan', Replan, Replan.Request())
+        assert not answer.success and 'no planned episode' in answer.message
+
+
+def test_without_a_simulation_the_episodes_are_given_up_with_a_reason(probe: Probe) -> None:
+    with controller(**{'control.recovery_timeout': 1.0, 'control.state_timeout': 0.2}):
+        result = send_goal(probe, episodes=1, exploration_episodes=1).result(20.0)
+        assert result.error_code == RunEpisodes.Result.RESET_FAILED
+        assert 'is sim_bridge running?' in result.error_msg
+
+
+def test_episodes_can_be_cancelled_and_the_last_command_is_the_safe_one(probe: Probe) -> None:
+    with (
+        controller(),
+        NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION),
+    ):
+        commands = probe.collect('command', Command)
+        efforts = probe.collect('effort_controller/commands', Float64MultiArray)
+        feedback: list[Any] = []
+        first = send_goal(
+            probe, feedback, episodes=100, exploration_episodes=100, max_steps=100_000
+        )
+        probe.wait_until(lambda: feedback, 20.0, 'feedback')
+        busy = send_goal(probe, episodes=1).result(10.0)
+        assert busy.error_code == RunEpisodes.Result.BUSY
+        first.cancel()
+        result = first.result(10.0)
+        assert result.error_code == RunEpisodes.Result.CANCELLED
+        probe.wait_until(lambda: commands and commands[-1].source == Command.SOURCE_SAFE)
+        probe.wait_until(lambda: efforts and list(efforts[-1].data) == [0.0])
+        again = send_goal(probe, episodes=1, exploration_episodes=1, max_steps=5).result(20.0)
+        assert again.error_code == RunEpisodes.Result.NONE
+        assert [episode.steps for episode in again.episodes] == [5]
+
+
+def test_only_an_active_controller_commands(probe: Probe) -> None:
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=LifecycleTransition(id=transition))
+        return probe.call('mpc_controller/change_state', ChangeState, request).success
+
+    with (
+        controller(autostart=False),
+        NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION),
+    ):
+        commands = probe.collect('command', Command)
+        state = probe.call('mpc_controller/get_state', GetState, GetState.Request())
+        assert state.current_state.label == 'unconfigured'
+        result = send_goal(probe, episodes=1, exploration_episodes=1).result(10.0)
+        assert result.error_code == RunEpisodes.Result.NOT_ACTIVE and not commands
+
+        assert change(LifecycleTransition.TRANSITION_CONFIGURE)
+        assert change(LifecycleTransition.TRANSITION_ACTIVATE)
+        running = send_goal(probe, episodes=1, exploration_episodes=1, max_steps=100_000)
+        probe.wait_until(lambda: len(commands) > 10, 20.0, 'commands')
+        assert change(LifecycleTransition.TRANSITION_DEACTIVATE)
+        result = running.result(10.0)
+        assert result.error_code == RunEpisodes.Result.DEACTIVATED
+        probe.wait_until(lambda: commands[-1].source == Command.SOURCE_SAFE)
+        count = len(commands)
+        assert send_goal(probe, episodes=1).result(10.0).error_code
+        assert len(commands) == count
+
+
+def test_ending_the_process_leaves_the_safe_command(probe: Probe) -> None:
+    with NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION):
+        commands = probe.collect('command', Command)
+        with controller() as node:
+            send_goal(probe, episodes=1, exploration_episodes=1, max_steps=100_000)
+            probe.wait_until(lambda: len(commands) > 10, 20.0, 'commands')
+            assert node.stop() == 0
+        probe.wait_until(lambda: commands[-1].source == Command.SOURCE_SAFE)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'complaints'),
+    [
+        ({'control.replan_evry': 2}, ["unknown parameter 'control.replan_evry'", 'replan_every']),
+        ({'control.replan_every': 0}, ["'control.replan_every' is 0", 'from 1 to 1000']),
+        ({'control.safe_action': [9.0]}, ['outside the bounds']),
+        ({'objective.name': 'cartpoll'}, ['cartpoll', 'cartpole_swingup']),
+    ],
+)
+def test_bad_parameters_stop_the_node_with_all_that_is_wrong(
+    probe: Probe, parameters: dict[str, Any], complaints: list[str]
+) -> None:
+    with controller(**parameters) as node:
+        assert node.wait() == 2
+        for complaint in complaints:
+            assert complaint in node.output()
+
+
+def test_a_missing_parameter_is_named(probe: Probe) -> None:
+    without = {key: value for key, value in TASK.items() if key != 'task.control_period'}
+    with NodeProcess('mbrl_mpc', 'mpc_controller', parameters=without) as node:
+        assert node.wait() == 2
+        assert "missing parameter 'task.control_period'" in node.output()
