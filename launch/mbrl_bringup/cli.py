@@ -1,0 +1,256 @@
+"""The command ``mbrl``: bring a graph up, and the few verbs for it where there is no ``ros2``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mbrl_bringup.graph import LOG_LEVELS
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog='mbrl',
+        description='Learn a robot from its own data, and control it by planning in what was '
+        'learned. Brings up the ROS 2 graph and talks to it.',
+        epilog='The graph keeps to this machine, unless ROS_AUTOMATIC_DISCOVERY_RANGE says more.',
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        '--namespace', default='', metavar='NAME', help='ROS namespace of the graph'
+    )
+    common.add_argument(
+        '--domain-id',
+        type=_integer(0, 232),
+        metavar='N',
+        help='ROS domain of the graph (default: ROS_DOMAIN_ID, or 0)',
+    )
+    asking = argparse.ArgumentParser(add_help=False, parents=[common])
+    asking.add_argument(
+        '--timeout', type=_seconds, default=5.0, metavar='S', help='how long to wait (default: 5 s)'
+    )
+    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+
+    up = verbs.add_parser(
+        'up',
+        parents=[common],
+        help='bring up the graph of a task, and stay until Ctrl-C',
+        description='Bring up the graph of a task as supervised processes, and stay until Ctrl-C. '
+        'With --learn: learn the task, and end. Ends with 0 when the task is solved, 3 when the '
+        'trials are used up, 1 when something failed, 2 when something given is wrong.',
+    )
+    up.add_argument('task', metavar='TASK', help='name of the task, e.g. cartpole_swingup')
+    up.add_argument('--learn', action='store_true', help='learn the task by trials, then end')
+    up.add_argument(
+        '--trials',
+        type=_integer(1),
+        metavar='N',
+        help="with --learn: trials before it gives up (default: the parameter file's, 8)",
+    )
+    up.add_argument(
+        '--params-file',
+        type=Path,
+        metavar='FILE',
+        help="parameter file (default: the task's; with --resume: the run's)",
+    )
+    up.add_argument(
+        '--seed', type=_integer(0), metavar='N', help="seed (default: 0; with --resume: the run's)"
+    )
+    where = up.add_mutually_exclusive_group()
+    where.add_argument(
+        '--run-folder', type=Path, metavar='DIR', help='new folder (default: runs/TASK_TIME)'
+    )
+    where.add_argument(
+        '--resume', type=Path, metavar='DIR', help='go on with the run in this folder'
+    )
+    up.add_argument(
+        '--log-level', choices=LOG_LEVELS, default='info', help='of all nodes (default: info)'
+    )
+
+    verbs.add_parser('tasks', help='list the tasks', description='List the tasks that are there.')
+    verbs.add_parser(
+        'status',
+        parents=[asking],
+        help='the graph at a glance',
+        description='What the controller and the dynamics node say of themselves.',
+    )
+    retrain = verbs.add_parser(
+        'retrain',
+        parents=[asking],
+        help='train the model on all data now',
+        description='Start a training on all data; `mbrl status` shows how it goes.',
+    )
+    retrain.add_argument(
+        '--from-scratch', action='store_true', help='from new random weights, not from the current'
+    )
+    verbs.add_parser(
+        'replan',
+        parents=[asking],
+        help='drop the plan in execution and plan afresh',
+        description='Drop the plan in execution and its warm start; the next step is planned '
+        'afresh.',
+    )
+    goal = verbs.add_parser(
+        'goal',
+        parents=[asking],
+        help='set a new goal',
+        description="Set the objective's goal; it holds from the next plan on, without retraining.",
+    )
+    goal.add_argument(
+        'values', type=float, nargs='+', metavar='X', help='the goal, as the objective takes it'
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command; ends the process with its exit code."""
+    _raise_on_signals()
+    try:
+        sys.exit(_run(make_parser().parse_args(arguments)))
+    except _SignalledError as ended:
+        sys.exit(128 + ended.number)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if getattr(arguments, 'domain_id', None) is not None:
+        os.environ['ROS_DOMAIN_ID'] = str(arguments.domain_id)
+    # Two people's graphs in one network must not find each other by accident.
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+
+    # Imported late: --help must not take seconds, nor need ROS.
+    from mbrl_bringup.client import GraphError
+    from mbrl_bringup.display import Terminal
+    from mbrl_bringup.supervision import SupervisionError
+    from mbrl_bringup.up import up
+    from mbrl_common.settings import SettingsError
+
+    terminal = Terminal()
+    verbs = {
+        'up': up,
+        'tasks': _tasks,
+        'status': _status,
+        'retrain': _retrain,
+        'replan': _replan,
+        'goal': _goal,
+    }
+    try:
+        return verbs[arguments.verb](arguments, terminal)
+    except SettingsError as error:
+        terminal.error(str(error))
+        return EXIT_USAGE
+    except (GraphError, SupervisionError) as error:
+        terminal.error(str(error))
+        return EXIT_FAILED
+
+
+def _tasks(arguments: argparse.Namespace, terminal: Any) -> int:
+    from mbrl_bringup.tasks import params_file_of, task_names
+
+    terminal.table(('task', 'parameters'), ((t, str(params_file_of(t))) for t in task_names()))
+    return 0
+
+
+def _status(arguments: argparse.Namespace, terminal: Any) -> int:
+    from mbrl_bringup.client import graph_client
+    from mbrl_bringup.status import controller_rows, training_rows
+
+    with graph_client(arguments.namespace) as graph:
+        graph.wait_until(
+            lambda: graph.controller_status and graph.training_status,
+            arguments.timeout,
+            lambda: (
+                f'no graph in {graph.where}: it says nothing of '
+                + ' or '.join(
+                    name
+                    for name, status in (
+                        ('mpc_controller', graph.controller_status),
+                        ('dynamics', graph.training_status),
+                    )
+                    if status is None
+                )
+            ),
+        )
+        terminal.table(('mpc_controller', ''), controller_rows(graph.controller_status))
+        terminal.table(('dynamics', ''), training_rows(graph.training_status))
+    return 0
+
+
+def _retrain(arguments: argparse.Namespace, terminal: Any) -> int:
+    from mbrl_bringup.client import graph_client
+
+    with graph_client(arguments.namespace) as graph:
+        answer = graph.retrain(arguments.from_scratch, arguments.timeout)
+    return _say(answer, f'job {answer.job_id}: {answer.message}', terminal)
+
+
+def _replan(arguments: argparse.Namespace, terminal: Any) -> int:
+    from mbrl_bringup.client import graph_client
+
+    with graph_client(arguments.namespace) as graph:
+        answer = graph.replan(arguments.timeout)
+    return _say(answer, answer.message, terminal)
+
+
+def _goal(arguments: argparse.Namespace, terminal: Any) -> int:
+    from mbrl_bringup.client import graph_client
+
+    with graph_client(arguments.namespace) as graph:
+        answer = graph.set_goal(arguments.values, arguments.timeout)
+    return _say(answer, answer.message, terminal)
+
+
+def _say(answer: Any, text: str, terminal: Any) -> int:
+    if answer.success:
+        terminal.console.print(text, markup=False)
+        return 0
+    terminal.error(answer.message)
+    return EXIT_FAILED
+
+
+class _SignalledError(BaseException):
+    """The user, or whoever runs this, wants it to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _raise_on_signals() -> None:
+    def handler(number: int, _frame: Any) -> None:
+        for each in _SIGNALS:  # the first one ends everything; a second must not end that
+            signal.signal(each, signal.SIG_IGN)
+        raise _SignalledError(number)
+
+    for each in _SIGNALS:
+        signal.signal(each, handler)
+
+
+def _integer(low: int, high: float = math.inf) -> Any:
+    def integer(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            limit = f'at least {low}' if high == math.inf else f'from {low} to {high:g}'
+            raise argparse.ArgumentTypeError(f'{text} must be {limit}')
+        return value
+
+    return integer
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} must be above 0')
+    return value

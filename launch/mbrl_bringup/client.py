@@ -1,0 +1,195 @@
+"""A graph seen from outside: what ``mbrl`` asks of the nodes, as any ROS client could."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.action import ActionClient, get_action_names_and_types
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from mbrl_common.qos import LATCHED
+from mbrl_msgs.action import RunEpisodes, Train
+from mbrl_msgs.msg import ControllerStatus, TrainingStatus
+from mbrl_msgs.srv import Replan, Retrain, SetGoal
+
+
+class GraphError(RuntimeError):
+    """The graph does not answer, or refused; the text says what and why."""
+
+
+class GraphClient:
+    """Calls to a graph. Everything happens in the calling thread, while a method waits."""
+
+    def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
+        self._node = node
+        self._executor = executor
+        self.controller_status: ControllerStatus | None = None
+        self.training_status: TrainingStatus | None = None
+        node.create_subscription(
+            ControllerStatus, 'controller_status', self._on_controller_status, LATCHED
+        )
+        node.create_subscription(
+            TrainingStatus, 'training_status', self._on_training_status, LATCHED
+        )
+
+    def _on_controller_status(self, message: ControllerStatus) -> None:
+        self.controller_status = message
+
+    def _on_training_status(self, message: TrainingStatus) -> None:
+        self.training_status = message
+
+    @property
+    def where(self) -> str:
+        """The namespace, for messages to people."""
+        return f"namespace '{self._node.get_namespace()}'"
+
+    def spin(self, seconds: float = 0.1) -> None:
+        """Take in what has arrived, or wait up to ``seconds`` for something."""
+        self._executor.spin_once(timeout_sec=seconds)
+
+    def wait_until(
+        self,
+        condition: Callable[[], Any],
+        timeout: float,
+        complaint: Callable[[], str],
+        watch: Callable[[], object] | None = None,
+    ) -> Any:
+        """Wait until ``condition()`` is truthy, and return that.
+
+        Args:
+            condition: looked at ten times a second, and after each arrival.
+            timeout: in seconds.
+            complaint: text of the error if it does not come.
+            watch: called meanwhile, once a second; may raise.
+
+        Raises:
+            GraphError: after ``timeout``.
+        """
+        deadline = time.monotonic() + timeout
+        next_watch = time.monotonic()
+        while True:
+            value = condition()
+            if value:
+                return value
+            now = time.monotonic()
+            if watch is not None and now >= next_watch:
+                watch()
+                next_watch = now + 1.0
+            if now > deadline:
+                raise GraphError(complaint())
+            self.spin()
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those services and actions, relative to the namespace, that nobody offers yet."""
+        prefix = self._node.get_namespace().rstrip('/')
+        offered = {name for name, _ in self._node.get_service_names_and_types()}
+        offered |= {name for name, _ in get_action_names_and_types(self._node)}
+        return [name for name in names if f'{prefix}/{name}' not in offered]
+
+    def doubled(self, names: Sequence[str]) -> list[str]:
+        """Those nodes that the graph has more than once."""
+        here = self._node.get_namespace()
+        found = [n for n, space in self._node.get_node_names_and_namespaces() if space == here]
+        return [name for name in names if found.count(name) > 1]
+
+    def call(self, kind: type, service: str, request: Any, timeout: float) -> Any:
+        """Call a service and return its response.
+
+        Raises:
+            GraphError: if nobody offers it or answers.
+        """
+        client = self._node.create_client(kind, service)
+        name = client.service_name
+        try:
+            self.wait_until(
+                client.service_is_ready, timeout, lambda: f'nobody offers the service {name}'
+            )
+            future = client.call_async(request)
+            self.wait_until(future.done, timeout, lambda: f'the service {name} does not answer')
+            return future.result()
+        finally:
+            self._node.destroy_client(client)
+
+    def retrain(self, from_scratch: bool, timeout: float) -> Retrain.Response:
+        """Start a training; see the service."""
+        request = Retrain.Request(from_scratch=from_scratch)
+        return self.call(Retrain, 'dynamics/retrain', request, timeout)
+
+    def replan(self, timeout: float) -> Replan.Response:
+        """Drop the plan in execution; see the service."""
+        return self.call(Replan, 'mpc_controller/replan', Replan.Request(), timeout)
+
+    def set_goal(self, goal: Sequence[float], timeout: float) -> SetGoal.Response:
+        """Set the objective's goal; see the service."""
+        request = SetGoal.Request(goal=list(goal))
+        return self.call(SetGoal, 'mpc_controller/set_goal', request, timeout)
+
+    def train(self, timeout: float, watch: Callable[[], object] | None = None) -> Train.Result:
+        """Train on all data and wait for the end."""
+        return self._act(Train, 'dynamics/train', Train.Goal(), None, timeout, watch)
+
+    def run_episodes(
+        self,
+        goal: RunEpisodes.Goal,
+        on_feedback: Callable[[RunEpisodes.Feedback], None],
+        watch: Callable[[], object] | None = None,
+    ) -> RunEpisodes.Result:
+        """Run episodes and wait for the end, however long; ``watch`` may raise to give up."""
+        return self._act(
+            RunEpisodes, 'mpc_controller/run_episodes', goal, on_feedback, float('inf'), watch
+        )
+
+    def _act(
+        self,
+        kind: type,
+        action: str,
+        goal: Any,
+        on_feedback: Callable[[Any], None] | None,
+        timeout: float,
+        watch: Callable[[], object] | None,
+    ) -> Any:
+        client = ActionClient(self._node, kind, action)
+        try:
+            self.wait_until(
+                client.server_is_ready, 10.0, lambda: f'nobody offers the action {action}', watch
+            )
+            callback = None
+            if on_feedback is not None:
+                hand_on = on_feedback
+                callback = lambda message: hand_on(message.feedback)  # noqa: E731
+            accepted = client.send_goal_async(goal, feedback_callback=callback)
+            self.wait_until(
+                accepted.done, 10.0, lambda: f'the action {action} does not answer', watch
+            )
+            if not accepted.result().accepted:
+                raise GraphError(f'the action {action} refused the goal')
+            future = accepted.result().get_result_async()
+            self.wait_until(future.done, timeout, lambda: f'the action {action} did not end', watch)
+            return future.result().result
+        finally:
+            client.destroy()
+
+
+@contextlib.contextmanager
+def graph_client(namespace: str = '') -> Iterator[GraphClient]:
+    """Join the ROS graph for a while."""
+    context = rclpy.Context()
+    # Signals stay with the command, which has processes to end before it ends itself.
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = Node(
+        'mbrl', namespace=namespace.strip('/'), context=context, start_parameter_services=False
+    )
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        yield GraphClient(node, executor)
+    finally:
+        executor.shutdown(timeout_sec=1.0)
+        node.destroy_node()
+        context.try_shutdown()

@@ -1,0 +1,127 @@
+"""THE description of the graph: which nodes, with which parameters, in which namespace.
+
+Plain Python, no ROS. The launch files turn it into ``launch_ros`` actions (``launch_graph``),
+``mbrl up`` into supervised processes (``supervision``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphOptions:
+    """What can be chosen when a graph is brought up; ``None`` leaves it to the parameter file."""
+
+    params_file: Path
+    namespace: str = ''
+    seed: int | None = None
+    run_folder: Path | None = None
+    """Where the dynamics node keeps its bags and models."""
+    log_level: str = 'info'
+    autostart: bool | None = None
+    """Whether the controller configures and activates itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeDescription:
+    """One node, in a process of its own."""
+
+    package: str
+    executable: str
+    name: str
+    namespace: str
+    parameter_files: tuple[Path, ...]
+    parameters: Mapping[str, Any]
+    """Dotted names to values; they win over the files."""
+    services: tuple[str, ...]
+    """What it offers once it is up, relative to the namespace; actions as the action's name."""
+    log_level: str = 'info'
+    remappings: tuple[tuple[str, str], ...] = ()
+    lifecycle: bool = False
+
+    def ros_arguments(self) -> list[str]:
+        """The node's command line, as ROS takes it."""
+        arguments = ['--ros-args', '-r', f'__node:={self.name}']
+        if self.namespace:
+            arguments += ['-r', f'__ns:=/{self.namespace}']
+        for source, target in self.remappings:
+            arguments += ['-r', f'{source}:={target}']
+        for path in self.parameter_files:
+            arguments += ['--params-file', str(path)]
+        for name, value in self.parameters.items():
+            arguments += ['-p', f'{name}:={json.dumps(value)}']  # JSON is YAML without doubts
+        return [*arguments, '--log-level', self.log_level]
+
+
+def describe_simulation(options: GraphOptions) -> list[NodeDescription]:
+    """The robot's place, taken by MuJoCo."""
+    return [
+        _node(
+            options,
+            'mbrl_sim_bridge',
+            'sim_bridge',
+            services=('sim_bridge/reset',),
+            parameters={'sim.seed': options.seed},
+        )
+    ]
+
+
+def describe_control(options: GraphOptions) -> list[NodeDescription]:
+    """Everything but the robot."""
+    folder = None if options.run_folder is None else str(options.run_folder)
+    return [
+        _node(
+            options,
+            'mbrl_dynamics',
+            'dynamics',
+            services=('dynamics/retrain', 'dynamics/train'),
+            parameters={'seed': options.seed, 'data.folder': folder},
+        ),
+        _node(options, 'mbrl_planner', 'planner', services=('planner/plan',)),
+        _node(
+            options,
+            'mbrl_mpc',
+            'mpc_controller',
+            services=(
+                'mpc_controller/replan',
+                'mpc_controller/set_goal',
+                'mpc_controller/run_episodes',
+            ),
+            parameters={'autostart': options.autostart},
+            lifecycle=True,
+        ),
+    ]
+
+
+def describe_graph(options: GraphOptions) -> list[NodeDescription]:
+    """The whole graph with a simulated robot."""
+    return describe_simulation(options) + describe_control(options)
+
+
+def _node(
+    options: GraphOptions,
+    package: str,
+    name: str,
+    services: tuple[str, ...],
+    parameters: Mapping[str, Any] | None = None,
+    lifecycle: bool = False,
+) -> NodeDescription:
+    given = {key: value for key, value in (parameters or {}).items() if value is not None}
+    return NodeDescription(
+        package=package,
+        executable=name,
+        name=name,
+        namespace=options.namespace.strip('/'),
+        parameter_files=(options.params_file,),
+        parameters=given,
+        services=services,
+        log_level=options.log_level,
+        lifecycle=lifecycle,
+    )

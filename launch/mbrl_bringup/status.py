@@ -1,0 +1,61 @@
+"""Status messages as lines for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+_CONTROLLER = (
+    'INACTIVE',
+    'READY',
+    'RUNNING',
+    'WAITING_FOR_MODEL',
+    'WAITING_FOR_STATE',
+    'WAITING_FOR_PLANNER',
+)
+_TRAINING = ('IDLE', 'TRAINING', 'FAILED')
+
+
+def controller_rows(status: Any) -> Iterator[tuple[str, str]]:
+    """Name and value of what an ``mbrl_msgs/ControllerStatus`` says."""
+    yield 'state', _name(status, _CONTROLLER)
+    yield 'episode', f'{status.episode}, step {status.step}, return {status.episode_return:.1f}'
+    yield 'goal', ', '.join(f'{value:g}' for value in status.goal)
+    yield 'control rate', f'{status.control_rate:.1f} Hz'
+    yield 'plan time', f'{_ms(status.plan_time_p50)} median, {_ms(status.plan_time_p95)} 95 %'
+    yield 'model', f'version {status.model_version}, error {_number(status.model_error)}'
+    yield 'state refused', str(status.refused_states)
+    yield 'plans late', str(status.late_plans)
+    yield 'actions clamped', str(status.clamped_actions)
+    yield 'not yet stored', str(status.unacknowledged)
+    if status.text:
+        yield 'says', status.text
+
+
+def training_rows(status: Any) -> Iterator[tuple[str, str]]:
+    """Name and value of what an ``mbrl_msgs/TrainingStatus`` says."""
+    state = _name(status, _TRAINING)
+    if status.state == status.TRAINING:
+        state += f', job {status.job_id}, {status.progress:.0%}'
+    yield 'state', state
+    yield 'dataset', f'{status.dataset_size} steps of {status.episodes} episodes'
+    yield 'model', f'version {status.model_version}, held-out error {_number(status.holdout_error)}'
+    yield 'last training', f'{_number(status.training_time)} s'
+    yield 'lost, refused', f'{status.transitions_lost}, {status.transitions_refused}'
+    yield 'write errors', str(status.write_errors)
+    if status.text:
+        yield 'says', status.text
+
+
+def _name(status: Any, names: tuple[str, ...]) -> str:
+    found = next((name for name in names if getattr(status, name) == status.state), None)
+    return str(status.state) if found is None else found.replace('_', ' ').lower()
+
+
+def _ms(seconds: float) -> str:
+    return '-' if math.isnan(seconds) else f'{seconds * 1e3:.1f} ms'
+
+
+def _number(value: float) -> str:
+    return '-' if math.isnan(value) else f'{value:.3g}'

@@ -1,0 +1,120 @@
+"""Learning in a running graph: trials by action, each of them on record as soon as it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from mbrl_bringup.client import GraphClient, GraphError
+from mbrl_bringup.episodes import EpisodeLog, EpisodeRow
+from mbrl_msgs.action import RunEpisodes, Train
+
+
+class Display(Protocol):
+    """Who shows what happens."""
+
+    def progress(self, summary: Any) -> None:
+        """An episode goes on."""
+
+    def row(self, row: EpisodeRow) -> None:
+        """An episode has ended."""
+
+    def note(self, text: str) -> None:
+        """Something else happened."""
+
+
+class ControllerLostError(RuntimeError):
+    """The controller's process ended, and with it the action."""
+
+
+def learn_trials(
+    graph: GraphClient,
+    log: EpisodeLog,
+    display: Display,
+    *,
+    trials: int,
+    exploration_trials: int,
+    seed: int,
+    target_return: float,
+    watch: Callable[[], object],
+) -> bool:
+    """Run trials until one reaches the target, or all are used up.
+
+    A graph with data goes on from it: no random trials, and episode numbers follow on. If the
+    controller's process ends, the trials that are left are run once it is back.
+
+    Args:
+        graph: the graph, with all nodes up.
+        log: where episodes go.
+        display: where progress goes.
+        trials: how many, random ones included.
+        exploration_trials: how many of them are random, where there is no data.
+        seed: of resets, exploration and plans.
+        target_return: enough for a planned trial.
+        watch: called once a second; raises :class:`ControllerLostError` if the action is lost.
+
+    Returns:
+        Whether the target was reached.
+
+    Raises:
+        GraphError: if the graph refuses, or does not answer.
+    """
+    status = graph.wait_until(
+        lambda: graph.training_status, 15.0, lambda: 'no training_status from the dynamics node'
+    )
+    exploring = exploration_trials
+    if status.dataset_size > 0:
+        exploring = 0
+        display.note(f'{status.dataset_size} steps of {status.episodes} episodes are there already')
+        if status.model_version == 0:
+            exploring = _train_first(graph, display, watch) and exploration_trials
+    done = 0
+    while done < trials:
+        goal = RunEpisodes.Goal(
+            episodes=trials - done,
+            exploration_episodes=min(max(exploring - done, 0), trials - done),
+            seed=seed,
+            first_episode=0 if graph.training_status is None else graph.training_status.episodes,
+            target_return=target_return,
+        )
+        ended: list[EpisodeRow] = []
+
+        def on_feedback(feedback: RunEpisodes.Feedback, ended: list[EpisodeRow] = ended) -> None:
+            if feedback.episode_ended:
+                row = EpisodeRow.from_summary(feedback.current, log.total_steps)
+                log.append(row)
+                ended.append(row)
+                display.row(row)
+            else:
+                display.progress(feedback.current)
+
+        try:
+            result = graph.run_episodes(goal, on_feedback, watch)
+        except ControllerLostError as error:
+            done += len(ended)
+            display.note(f'{error}; going on once it is back')
+            # Only the new process can send this: what was heard of the old one does not count.
+            graph.controller_status = None
+            graph.wait_until(
+                lambda: graph.controller_status, 60.0, lambda: 'mpc_controller did not come back'
+            )
+            continue
+        # Feedback may be lost, the result is not.
+        for summary in result.episodes[len(ended) :]:
+            on_feedback(RunEpisodes.Feedback(current=summary, episode_ended=True))
+        if result.error_code != RunEpisodes.Result.NONE:
+            raise GraphError(f'the trials ended early: {result.error_msg}')
+        return bool(result.target_reached)
+    return False
+
+
+def _train_first(graph: GraphClient, display: Display, watch: Callable[[], object]) -> bool:
+    """Data without a model: train on it. Returns whether random trials are needed after all."""
+    display.note('training on them, for there is no model yet')
+    result = graph.train(math.inf, watch)
+    if result.error_code in (Train.Result.NONE, Train.Result.BUSY):
+        return False
+    if result.error_code in (Train.Result.NO_DATA, Train.Result.DATASET_TOO_SMALL):
+        return True
+    raise GraphError(f'the training failed: {result.error_msg}')
