@@ -43,9 +43,9 @@ demo: $(BUILT) ## learn TASK (cartpole_swingup) from nothing; ARGS go to `mbrl u
 
 test: $(BUILT) $(VENV)/.development ## all tests; ARGS go to pytest
 	@source tools/env.sh && failed=0; \
-	python -m pytest -n 2 -m 'not end_to_end' $(ARGS) || failed=$$?; \
-	echo; echo '==> End to end, with the machine to themselves'; \
-	python -m pytest -m end_to_end $(ARGS) || failed=$$?; \
+	python -m pytest -n 2 -m 'not slow' $(ARGS) || failed=$$?; \
+	echo; echo '==> The slow ones, with the machine to themselves'; \
+	python -m pytest -m slow $(ARGS) || failed=$$?; \
 	exit $$failed
 
 lint: $(BUILT) $(VENV)/.development ## style and types alone
