@@ -49,11 +49,11 @@ class Setting:
         if self.choices is not None:
             words += ', one of ' + ', '.join(repr(choice) for choice in self.choices)
         if self.ge is not None and self.le is not None:
-            words += f' from {self.ge:g} to {self.le:g}'
+            words += f' from {self.ge:.10g} to {self.le:.10g}'
         elif self.ge is not None:
-            words += f' of at least {self.ge:g}'
+            words += f' of at least {self.ge:.10g}'
         elif self.le is not None:
-            words += f' of at most {self.le:g}'
+            words += f' of at most {self.le:.10g}'
         return words
 
     def check(self, value: Any) -> Any:
