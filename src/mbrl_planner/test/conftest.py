@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,9 @@ import torch
 
 from mbrl_common.settings import build
 from mbrl_common.task import TaskSettings
+from mbrl_dynamics.learner import Learner
+from mbrl_dynamics.settings import DynamicsSettings
+from mbrl_dynamics.transition import Transition
 from mbrl_planner.settings import OptimizerSettings, PlannerSettings
 
 torch.set_num_threads(1)
@@ -141,3 +145,50 @@ class LinearModel:
 def linear_model() -> type[LinearModel]:
     """A model whose every answer is known."""
     return LinearModel
+
+
+@pytest.fixture(scope='session')
+def snapshot() -> bytes:
+    """A model of the cart-pole, trained for a moment on 200 steps of random actions."""
+    truth = TrueCartpole()
+    random = np.random.default_rng(0)
+    actions = random.uniform(-3, 3, (200, 1))
+    states = truth.states(random.normal(0, 0.1, 4), actions[None])[0]
+    learner = Learner(
+        build(DynamicsSettings, {'task': TASK, 'training.updates_after_episode': 500})
+    )
+    for step, action in enumerate(actions):
+        learner.add(
+            Transition(
+                stamp=40_000_000 * step,
+                next_stamp=40_000_000 * (step + 1),
+                robot='test',
+                session=1,
+                sequence=step,
+                episode=0,
+                step=step,
+                state=states[step],
+                action=action,
+                next_state=states[step + 1],
+                reward=0.0,
+                terminated=False,
+                truncated=step == 199,
+            )
+        )
+    learner.train()
+    assert learner.snapshot is not None
+    return learner.snapshot.data
+
+
+@pytest.fixture(scope='session')
+def nan_snapshot(snapshot: bytes) -> bytes:
+    """The same with one weight that is NaN: a well-formed file all the same."""
+    header_length = int.from_bytes(snapshot[:8], 'little')
+    header = json.loads(snapshot[8 : 8 + header_length])
+    header.pop('__metadata__', None)
+    weights = max(
+        header.values(), key=lambda entry: entry['data_offsets'][1] - entry['data_offsets'][0]
+    )
+    assert weights['dtype'] == 'F32'
+    begin = 8 + header_length + weights['data_offsets'][0]
+    return snapshot[:begin] + np.float32(np.nan).tobytes() + snapshot[begin + 4 :]

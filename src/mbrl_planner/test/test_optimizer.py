@@ -29,9 +29,9 @@ def optimizer(request, make_optimizer_settings):
     return make_optimizer(
         make_optimizer_settings(
             name=request.param,
-            candidates=200,
-            iterations=15,
-            elites=20,
+            candidates=500,
+            iterations=20,
+            elites=80,
             cem__epsilon=1e-8,
             icem__colour_beta=0.0,
             icem__decay=1.05,

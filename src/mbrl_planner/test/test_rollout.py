@@ -148,7 +148,7 @@ def test_rewards_after_a_termination_count_nothing(linear_model):
         termination=lambda n: n[..., 0].abs() > 0.5,
     )
     state[:, 0] = [0.0, -0.3]
-    actions = np.abs(actions) * 40
+    actions = np.abs(actions) * 8
     returns = begun(model, objective, PlanningSettings(), state, goal)(
         torch.tensor(actions).float()
     )
