@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 
+from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import from_field, to_field
 from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import LATCHED
@@ -41,8 +42,9 @@ class PlannerNode(Node):
         self.settings = declare_settings(self, PlannerSettings, self._on_change)
         self._planner = Planner(self.settings)
         self._models_refused = 0
-        self.create_subscription(ModelSnapshot, 'model', self._on_model, LATCHED)
-        self.create_service(PlanActions, '~/plan', self._on_plan)
+        self.hot_path = HotPath(self)
+        self.hot_path.create_subscription(ModelSnapshot, 'model', self._on_model, LATCHED)
+        self.hot_path.create_service(PlanActions, '~/plan', self._on_plan)
         self.get_logger().info(
             f'ready: {self.settings.optimizer.name}, horizon {self.settings.planner.horizon}, '
             f'objective {self.settings.objective.name!r}; waiting for a model'
