@@ -26,6 +26,7 @@ from ament_index_python.packages import get_package_share_directory
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 
+from mbrl_common.node import spin
 from mbrl_common.qos import STANDARD
 from mbrl_common.taskfile import node_parameters
 from mbrl_common.testing import NodeProcess, isolated_domain
@@ -80,20 +81,19 @@ def measure(episodes: int, seed: int) -> dict[str, Any]:
     executor.add_node(bridge)
     try:
         client = ActionClient(bridge, RunEpisodes, 'mpc_controller/run_episodes')
-        while not client.server_is_ready():
-            executor.spin_once(timeout_sec=0.1)
+        spin(executor, bridge.hot_path, lambda: not client.server_is_ready())
         goal = RunEpisodes.Goal(
             episodes=episodes + 1, exploration_episodes=1, seed=seed, target_return=float('nan')
         )
         accepted = client.send_goal_async(goal)
-        executor.spin_until_future_complete(accepted)
+        spin(executor, bridge.hot_path, lambda: not accepted.done())
         result = accepted.result().get_result_async()
-        while not result.done():
-            executor.spin_once(timeout_sec=1.0)
+        spin(executor, bridge.hot_path, lambda: not result.done())
         outcome = result.result().result
         if outcome.error_code:
             raise SystemExit(f'the episodes ended with an error: {outcome.error_msg}')
     finally:
+        bridge.hot_path.destroy()
         bridge.destroy_node()
         rclpy.try_shutdown()
         for node in nodes:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,12 +22,14 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
+from mbrl_common.hot_path import HotPath
 from mbrl_common.settings import Setting, SettingsError, build, describe
 
 T = TypeVar('T')
 
 EXIT_BAD_PARAMETERS = 2
 EXIT_WITH_PARENT = 'MBRL_EXIT_WITH_PARENT'
+REST_PERIOD = 0.01  # s between looks at what is not on a node's hot path
 _PR_SET_PDEATHSIG = 1
 _OWN = ('use_sim_time', 'start_type_description_service')
 
@@ -101,6 +104,7 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> None:
     Args:
         make: makes the node; may raise :class:`SettingsError`. If the node has a method
             ``shut_down()``, it is called before the node is destroyed, while it can still publish.
+            If it has an attribute ``hot_path``, that is served first (``mbrl_common.hot_path``).
         args: command line, ROS arguments included.
     """
     _exit_with_parent()
@@ -111,22 +115,25 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> None:
         print(error, file=sys.stderr)
         sys.exit(EXIT_BAD_PARAMETERS)
     executor = SingleThreadedExecutor()
+    node: Any = None
+    hot_path: HotPath | None = None
     stopping = False
 
     def stop(_signal: int, _frame: Any) -> None:
         nonlocal stopping
         stopping = True
         executor.wake()
+        if hot_path is not None:
+            hot_path.wake()
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    node = None
     code = 0
     try:
         node = make()
+        hot_path = getattr(node, 'hot_path', None)
         executor.add_node(node)
-        while not stopping and rclpy.ok():
-            executor.spin_once(timeout_sec=0.5)
+        spin(executor, hot_path, lambda: not stopping)
     except SettingsError as error:
         logger = rclpy.logging.get_logger('parameters')
         for problem in error.problems:
@@ -145,10 +152,27 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> None:
         if node is not None:
             if hasattr(node, 'shut_down'):
                 node.shut_down()
+            if hot_path is not None:
+                hot_path.destroy()
             node.destroy_node()
         rclpy.try_shutdown()
     if code:
         sys.exit(code)
+
+
+def spin(
+    executor: SingleThreadedExecutor, hot_path: HotPath | None, going_on: Callable[[], bool]
+) -> None:
+    """Serve a node's hot path, if it has one, and the rest of it, while ``going_on()``."""
+    look_after = 0.0
+    while going_on() and executor.context.ok():
+        if hot_path is None:
+            executor.spin_once(timeout_sec=0.5)
+            continue
+        hot_path.spin_once(REST_PERIOD)
+        if time.monotonic() >= look_after:
+            executor.spin_once(timeout_sec=0)
+            look_after = time.monotonic() + REST_PERIOD
 
 
 def _descriptor(leaf: Setting) -> ParameterDescriptor:

@@ -15,6 +15,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
+from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import from_field, nanoseconds, to_field
 from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import LATCHED, RECORD, STANDARD
@@ -55,18 +56,19 @@ class MpcController(LifecycleNode):
         self._feedback_due = 0.0
         self._plan_message: msg.Plan | None = None
 
-        # Who is heard first is served first: the entities of the control loop come first.
+        self.hot_path = hot = HotPath(self)
         if self.settings.control.state_source == 'joint_states':
-            self.create_subscription(JointState, 'joint_states', self._on_joint_state, STANDARD)
+            hot.create_subscription(JointState, 'joint_states', self._on_joint_state, STANDARD)
         else:
-            self.create_subscription(msg.Observation, 'observation', self._on_observation, STANDARD)
-        self._planner = self.create_client(PlanActions, 'planner/plan')
-        self._command = self.create_publisher(msg.Command, 'command', STANDARD)
-        self._effort = self.create_publisher(
+            hot.create_subscription(msg.Observation, 'observation', self._on_observation, STANDARD)
+        self._planner = hot.create_client(PlanActions, 'planner/plan')
+        self._command = hot.create_publisher(msg.Command, 'command', STANDARD)
+        self._effort = hot.create_publisher(
             Float64MultiArray, 'effort_controller/commands', STANDARD
         )
-        self._transition = self.create_publisher(msg.Transition, 'transition', RECORD)
-        self.create_subscription(msg.TransitionAck, 'transition_ack', self._on_ack, RECORD)
+        self._transition = hot.create_publisher(msg.Transition, 'transition', RECORD)
+        hot.create_subscription(msg.TransitionAck, 'transition_ack', self._on_ack, RECORD)
+
         self.create_subscription(
             msg.TrainingStatus, 'training_status', self._on_training_status, LATCHED
         )

@@ -12,7 +12,7 @@ from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import from_field, to_field
 from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import LATCHED
-from mbrl_dynamics.model import SnapshotError
+from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_msgs.msg import ModelSnapshot, Plan
 from mbrl_msgs.srv import PlanActions
 from mbrl_planner.planner import (

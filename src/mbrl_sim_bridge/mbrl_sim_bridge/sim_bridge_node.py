@@ -18,6 +18,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from visualization_msgs.msg import Marker, MarkerArray
 
+from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import from_field, to_field
 from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import STANDARD
@@ -53,11 +54,12 @@ class SimBridge(Node):
         self._shapes = shapes_of(self.simulation.model)
         self._markers = self._make_markers()
 
-        self._joint_state_publisher = self.create_publisher(JointState, 'joint_states', STANDARD)
-        self._observation_publisher = self.create_publisher(Observation, 'observation', STANDARD)
-        self._clock_publisher = self.create_publisher(ClockMessage, '/clock', STANDARD)
+        self.hot_path = hot = HotPath(self)
+        self._joint_state_publisher = hot.create_publisher(JointState, 'joint_states', STANDARD)
+        self._observation_publisher = hot.create_publisher(Observation, 'observation', STANDARD)
+        self._clock_publisher = hot.create_publisher(ClockMessage, '/clock', STANDARD)
         self._marker_publisher = self.create_publisher(MarkerArray, 'markers', STANDARD)
-        self.create_subscription(Command, 'command', self._on_command, STANDARD)
+        hot.create_subscription(Command, 'command', self._on_command, STANDARD)
         self.create_service(Reset, '~/reset', self._on_reset)
         self._repeat_timer = self.create_timer(
             self.settings.sim.state_repeat_period,
@@ -84,6 +86,8 @@ class SimBridge(Node):
             self._ignore(f'it answers the state of {_text(answered)}; this is {_text(stamp)}')
             return
         if not self._episode_open:
+            if command.source == Command.SOURCE_SAFE:
+                return  # a controller that leaves its robot safe when an episode has ended
             self._ignore(f'no episode is open; call {self.get_fully_qualified_name()}/reset')
             return
         try:

@@ -1,0 +1,90 @@
+"""A hot path has its owner's names, and does not keep the owner waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from std_msgs.msg import Float64
+from std_srvs.srv import Trigger
+
+from mbrl_common.hot_path import HotPath
+from mbrl_common.node import spin
+from mbrl_common.qos import STANDARD
+from mbrl_common.testing import Probe, isolated_domain
+
+
+@pytest.fixture
+def probe() -> Iterator[Probe]:
+    with isolated_domain(), Probe() as node:
+        yield node
+
+
+class Owner(Node):
+    """Doubles numbers on its hot path, and has an ordinary service."""
+
+    def __init__(self, context: rclpy.Context, cli_args: list[str]) -> None:
+        super().__init__('owner', namespace='robot', context=context, cli_args=cli_args)
+        self.hot_path = HotPath(self)
+        self._answer = self.hot_path.create_publisher(Float64, 'answer', STANDARD)
+        self.hot_path.create_subscription(Float64, 'question', self._double, STANDARD)
+        self.hot_path.create_service(Trigger, '~/hot', self._trigger)
+        self.create_service(Trigger, '~/cold', self._trigger)
+
+    def _double(self, message: Float64) -> None:
+        self._answer.publish(Float64(data=2 * message.data))
+
+    def _trigger(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = True
+        return response
+
+
+@contextlib.contextmanager
+def spinning(*cli_args: str) -> Iterator[None]:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    owner = Owner(context, ['--ros-args', *cli_args] if cli_args else [])
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(owner)
+    going_on = True
+    thread = threading.Thread(target=spin, args=(executor, owner.hot_path, lambda: going_on))
+    thread.start()
+    try:
+        yield
+    finally:
+        going_on = False
+        thread.join()
+        owner.hot_path.destroy()
+        owner.destroy_node()
+        context.try_shutdown()
+
+
+def test_both_paths_are_served_in_the_owners_namespace(probe: Probe) -> None:
+    with spinning():
+        answers = probe.collect('robot/answer', Float64)
+        probe.publish('robot/question', Float64, Float64(data=21.0))
+        probe.wait_until(lambda: answers)
+        assert answers[0].data == 42.0
+        for service in ('robot/owner/hot', 'robot/owner/cold'):
+            assert probe.call(service, Trigger, Trigger.Request()).success
+
+
+def test_the_owners_remappings_hold(probe: Probe) -> None:
+    with spinning('-r', 'answer:=/elsewhere', '-r', '~/hot:=/warm'):
+        answers = probe.collect('/elsewhere', Float64)
+        probe.publish('robot/question', Float64, Float64(data=1.0))
+        probe.wait_until(lambda: answers)
+        assert probe.call('/warm', Trigger, Trigger.Request()).success
+
+
+def test_the_hot_path_is_hidden(probe: Probe) -> None:
+    with spinning():
+        names = probe.wait_until(
+            lambda: [name for name in probe.node.get_node_names() if 'owner' in name]
+        )
+        assert all(name == 'owner' or name.startswith('_') for name in names)
