@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from mbrl_common.task import TaskSettings
-from mbrl_dynamics.model import DynamicsModel, SnapshotError
+from mbrl_dynamics.model import DynamicsModel
+from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.cem import Cem
 from mbrl_planner.icem import Icem
 from mbrl_planner.objectives import ObjectiveSettings, make_objective

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from mbrl_dynamics.model import SnapshotError
+from mbrl_dynamics.model import DynamicsModel
+from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.objectives import ObjectiveSettings
 from mbrl_planner.planner import (
     ModelOutdatedError,
@@ -67,7 +68,6 @@ def test_a_plan_has_the_shapes_bounds_and_numbers_it_should(planner):
 
 def test_the_predicted_return_is_that_of_the_predicted_states(planner, make_settings, snapshot):
     """With one candidate chosen, its return is the mean over members; here, of one member alone."""
-    from mbrl_dynamics.model import DynamicsModel
 
     class FirstMember:
         members, state_dim, action_dim = 1, 4, 1
