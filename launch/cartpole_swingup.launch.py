@@ -36,7 +36,8 @@ def generate_launch_description():
             ),
             OpaqueFunction(function=lambda context: make_nodes(describe_simulation, context)),
             IncludeLaunchDescription(
-                PythonLaunchDescriptionSource(str(share / 'launch' / 'bringup.launch.py'))
+                PythonLaunchDescriptionSource(str(share / 'launch' / 'bringup.launch.py')),
+                launch_arguments={'params_file': LaunchConfiguration('params_file')}.items(),
             ),
             Node(
                 package='rviz2',

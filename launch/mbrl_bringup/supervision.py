@@ -28,8 +28,6 @@ from typing import Any
 
 from mbrl_bringup.graph import NodeDescription
 
-EXIT_BAD_PARAMETERS = 2
-"""A node's exit code when its parameters were refused: no reason to start it again."""
 STOP_SECONDS = 8
 """How long a node may take to end after SIGINT, before SIGKILL."""
 _START_SECONDS = 2
@@ -49,7 +47,6 @@ class ProcessState:
     state: str
     """STARTING, RUNNING, BACKOFF, STOPPING, STOPPED, EXITED or FATAL."""
     pid: int
-    exit_code: int
     log: Path
 
     @property
@@ -114,6 +111,7 @@ class Supervision:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=self._folder,
                 env={**os.environ, **self._environment},
                 start_new_session=True,
                 preexec_fn=end_with_parent,
@@ -142,17 +140,18 @@ class Supervision:
         yield '[supervisord]'
         yield 'nodaemon=true'
         yield 'silent=true'
-        yield f'logfile={_literal(str(self._folder / "supervisord.log"))}'
-        yield f'pidfile={_literal(self._sockets)}/pid'
-        yield f'childlogdir={_literal(str(self._folder))}'
+        yield 'logfile=supervisord.log'  # relative to the folder, which is supervisord's own
+        yield f'pidfile={self._sockets}/pid'
+        yield 'childlogdir=.'
         for name, command in self._commands.items():
             yield f'[program:{name}]'
             yield f'command={_literal(shlex.join(command))}'
-            yield f'stdout_logfile={_literal(str(self.log(name)))}'
+            yield f'directory={_literal(str(Path.cwd()))}'
+            yield f'stdout_logfile={name}.log'
             yield 'stdout_logfile_maxbytes=0'
             yield 'redirect_stderr=true'
             yield 'autorestart=unexpected'
-            yield f'exitcodes=0,{EXIT_BAD_PARAMETERS}'
+            yield 'exitcodes=0'
             yield f'startsecs={_START_SECONDS}'
             yield f'startretries={_START_RETRIES}'
             yield 'stopsignal=INT'
@@ -177,27 +176,28 @@ class Supervision:
                 name=name,
                 state=infos[name]['statename'],
                 pid=infos[name]['pid'],
-                exit_code=infos[name]['exitstatus'],
                 log=self.log(name),
             )
             for name in self._commands
         ]
 
-    def check(self) -> list[ProcessState]:
+    def check(self, starting: bool = False) -> list[ProcessState]:
         """As :meth:`states`, if nothing was given up.
 
+        Args:
+            starting: nothing was up yet, so what ended once is not worth waiting for.
+
         Raises:
-            SupervisionError: if a process ended for good, with the end of its output.
+            SupervisionError: if one ended for good, with the end of its output.
         """
         try:
             states = self.states()
         except OSError as error:
             raise SupervisionError(f'supervisord is gone ({error}); see {self._folder}') from error
         for state in states:
-            if state.given_up:
+            if state.given_up or (starting and state.state == 'BACKOFF'):
                 raise SupervisionError(
-                    f'{state.name} ended with exit code {state.exit_code}; '
-                    f'the end of {state.log}:\n{_tail(state.log)}'
+                    f'{state.name} does not stay up; the end of {state.log}:\n{_tail(state.log)}'
                 )
         return states
 

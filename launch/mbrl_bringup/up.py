@@ -110,7 +110,7 @@ def _wait_until_up(
             f'after {_START_TIMEOUT:.0f} s these are still missing: '
             + ', '.join(graph.missing(services))
         ),
-        supervision.check,
+        lambda: supervision.check(starting=True),
     )
     # What a killed graph left behind in DDS goes by itself; what stays is a second graph.
     names = [node.name for node in nodes]
@@ -121,7 +121,7 @@ def _wait_until_up(
             f'another graph is up in {graph.where} of domain {_domain()}: '
             'end it, or choose another --namespace or --domain-id'
         ),
-        supervision.check,
+        lambda: supervision.check(starting=True),
     )
 
 

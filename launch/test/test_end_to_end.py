@@ -27,7 +27,7 @@ PACKAGES = {
     'planner': 'mbrl_planner',
     'mpc_controller': 'mbrl_mpc',
 }
-pytestmark = pytest.mark.end_to_end
+pytestmark = pytest.mark.slow  # with the machine to itself
 
 # Enough to go through every motion of the graph, and not enough to learn.
 SHORT = {

@@ -1,0 +1,230 @@
+"""``mbrl`` with a real graph: nodes in processes of their own, over real DDS."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mbrl_bringup.tasks import params_file_of
+from mbrl_common.testing import isolated_domain
+
+NODES = ('sim_bridge', 'dynamics', 'planner', 'mpc_controller')
+
+
+class Command:
+    """``mbrl`` in a process of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self._output = folder / 'output.txt'
+        with self._output.open('w') as output:
+            self.process = subprocess.Popen(
+                ['mbrl', *arguments],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, 'MBRL_TEST': str(folder)},
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_for(self, text: str, timeout: float = 60.0) -> None:
+        deadline = time.monotonic() + timeout
+        while text not in self.output():
+            assert self.process.poll() is None, self.output()
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(0.1)
+
+    def end(self, number: signal.Signals, timeout: float = 30.0) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+
+@contextlib.contextmanager
+def mbrl(folder: Path, *arguments: str) -> Iterator[Command]:
+    command = Command(folder, *arguments)
+    try:
+        yield command
+    finally:
+        if command.process.poll() is None:
+            command.process.kill()
+            command.process.wait()
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of all processes, down to grandchildren, that a test's commands started."""
+    found = []
+    for entry in Path('/proc').iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if f'MBRL_TEST={folder}\0'.encode() in (entry / 'environ').read_bytes():
+                    found.append((entry / 'cmdline').read_bytes().replace(b'\0', b' ').decode())
+    return found
+
+
+def wait_for_none(folder: Path, timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while left := processes_of(folder):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A working folder, in a ROS domain of its own."""
+    with isolated_domain():
+        yield tmp_path
+
+
+@pytest.fixture
+def short_task(folder: Path) -> Path:
+    """A parameter file with which trials are over soon, and nothing is learned."""
+    document = yaml.safe_load(params_file_of('cartpole_swingup').read_text())
+    document['/**']['ros__parameters']['task']['max_steps'] = 60
+    training = document['/**/dynamics']['ros__parameters']['training']
+    training |= {'updates_after_episode': 50, 'updates_within_episode': 20}
+    path = folder / 'short.yaml'
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_whole_graph(number: signal.Signals, folder: Path) -> None:
+    with mbrl(folder, 'up', 'cartpole_swingup', '--namespace', 'r1') as command:
+        command.wait_for('The graph is up')
+        for name in NODES:
+            assert any(f'__node:={name} ' in line for line in processes_of(folder)), name
+        assert command.end(number) == 128 + number
+    wait_for_none(folder)
+    assert 'Traceback' not in command.output()
+
+
+@pytest.mark.parametrize('delay', [0.0, 0.3, 1.0, 2.0, 3.0])
+def test_a_signal_while_starting_leaves_nothing(delay: float, folder: Path) -> None:
+    with mbrl(folder, 'up', 'cartpole_swingup') as command:
+        time.sleep(delay)
+        command.end(signal.SIGINT)
+    wait_for_none(folder)
+
+
+def test_nothing_is_left_when_the_command_is_killed(folder: Path) -> None:
+    with mbrl(folder, 'up', 'cartpole_swingup') as command:
+        command.wait_for('The graph is up')
+        command.process.kill()
+    wait_for_none(folder)
+
+
+def test_a_second_graph_in_the_same_place_is_refused(folder: Path) -> None:
+    with mbrl(folder, 'up', 'cartpole_swingup') as command:
+        command.wait_for('The graph is up')
+        second = subprocess.run(
+            ['mbrl', 'up', 'cartpole_swingup', '--run-folder', 'second'],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert second.returncode == 1
+        assert 'a graph is up already' in second.stderr
+        assert command.end(signal.SIGINT) == 130
+
+
+def test_refused_parameters_end_the_command_with_the_reason(folder: Path, short_task: Path) -> None:
+    document = yaml.safe_load(short_task.read_text())
+    document['/**/planner']['ros__parameters']['planner']['horizn'] = 5
+    short_task.write_text(yaml.safe_dump(document))
+    with mbrl(folder, 'up', 'x', '--params-file', str(short_task)) as command:
+        assert command.process.wait(60) == 1
+    assert "unknown parameter 'planner.horizn'; did you mean 'planner.horizon'?" in command.output()
+    wait_for_none(folder)
+
+
+def test_the_verbs_talk_to_the_graph(folder: Path) -> None:
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ['mbrl', *arguments, '--namespace', 'r1', '--timeout', '20'],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    with mbrl(folder, 'up', 'cartpole_swingup', '--namespace', 'r1') as command:
+        command.wait_for('The graph is up')
+        status = ask('status')
+        assert status.returncode == 0, status.stderr
+        assert re.search(r'state +ready', status.stdout)
+        assert re.search(r'dataset +0 steps', status.stdout)
+        assert ask('replan').returncode in (0, 1)
+        retrain = ask('retrain')
+        assert retrain.returncode == 1
+        assert retrain.stderr.startswith('error: ')
+        goal = ask('goal', '1', '2', '3', '4', '5', '6', '7')
+        assert goal.returncode == 1
+        assert goal.stderr.startswith('error: ')
+        assert command.end(signal.SIGINT) == 130
+
+
+@pytest.mark.timeout(240)
+def test_learning_leaves_a_run_that_can_be_gone_on_with(folder: Path, short_task: Path) -> None:
+    params = ('--params-file', str(short_task))
+    with mbrl(folder, 'up', 'cartpole_swingup', '--learn', '--trials', '2', '--run-folder', 'run',
+              '--seed', '4', *params) as command:  # fmt: skip
+        assert command.process.wait(120) == 3, command.output()
+    wait_for_none(folder)
+    run = folder / 'run'
+    with (run / 'episodes.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row['episode'], row['kind'], row['steps']) for row in rows] == [
+        ('0', 'random', '60'),
+        ('1', 'planned', '60'),
+    ]
+    assert (run / 'learning_curve.png').stat().st_size > 1000
+    assert (run / 'best_trial.gif').read_bytes().startswith(b'GIF')
+    assert len(list((run / 'data').rglob('*.mcap'))) == 2
+    assert list((run / 'models').iterdir())
+    assert (run / 'parameters.yaml').read_bytes() == short_task.read_bytes()
+    assert {path.stem for path in (run / 'logs').glob('*.log')} >= set(NODES)
+
+    with mbrl(folder, 'up', 'cartpole_swingup', '--learn', '--trials', '1', '--resume', 'run') as (
+        command
+    ):
+        assert command.process.wait(120) == 3, command.output()
+    with (run / 'episodes.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row['episode'], row['kind'], row['total_steps']) for row in rows[2:]] == [
+        ('2', 'planned', '180')
+    ]
+    assert len(list((run / 'data').rglob('*.mcap'))) == 3
+
+
+@pytest.mark.timeout(240)
+def test_a_controller_killed_in_mid_trial_is_replaced_and_learning_goes_on(
+    folder: Path, short_task: Path
+) -> None:
+    params = ('--params-file', str(short_task))
+    with mbrl(folder, 'up', 'cartpole_swingup', '--learn', '--trials', '3', '--run-folder', 'run',
+              *params) as command:  # fmt: skip
+        command.wait_for('random')
+        pid = re.search(r'mpc_controller +(\d+)', command.output())
+        assert pid is not None
+        os.kill(int(pid[1]), signal.SIGKILL)
+        assert command.process.wait(150) == 3, command.output()
+    assert 'mpc_controller ended and was started again' in command.output()
+    with (folder / 'run' / 'episodes.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    assert len({row['episode'] for row in rows}) == 3
