@@ -1,0 +1,1 @@
+"""Learned dynamics: dataset, models, training, snapshots. Only ``dynamics_node`` needs ROS."""

@@ -1,0 +1,256 @@
+"""The learner: takes transitions, says when to train, hands out jobs and takes their outcome.
+
+It holds no thread and no process: whoever owns it runs :func:`mbrl_dynamics.training.fit` where it
+likes. So a run in one process and the node ``dynamics`` learn the same from the same data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from mbrl_dynamics.bag import BagError, bags, read
+from mbrl_dynamics.dataset import Dataset
+from mbrl_dynamics.encoding import Encoding
+from mbrl_dynamics.ensemble import Architecture
+from mbrl_dynamics.model_store import ModelStore
+from mbrl_dynamics.recorder import Recorder
+from mbrl_dynamics.schedule import updates_due
+from mbrl_dynamics.sequences import Sequences
+from mbrl_dynamics.settings import DynamicsSettings
+from mbrl_dynamics.snapshot import Snapshot, decode
+from mbrl_dynamics.training import Report, TrainingError, TrainingJob, TrainingOutcome, fit
+from mbrl_dynamics.transition import Transition, check_transition
+
+log = logging.getLogger(__name__)
+
+
+class FolderError(ValueError):
+    """A run folder cannot be used; the text says why, and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ack:
+    """The answer to a transition.
+
+    ``next_sequence``: all below it are stored. ``training_due``: wait for a training before going
+    on, if in lockstep. ``stored``: it is in the dataset; false if the disk refused it.
+    """
+
+    next_sequence: int
+    training_due: bool
+    stored: bool
+
+
+class Learner:
+    """Dataset, models and training schedule of one run."""
+
+    def __init__(
+        self, settings: DynamicsSettings, folder: Path | None = None, resume: bool = True
+    ) -> None:
+        """Open a run folder, or begin one.
+
+        Args:
+            settings: of the dynamics core.
+            folder: bags go to ``folder/data``, models to ``folder/models``; None: memory only.
+            resume: go on with what the folder holds.
+
+        Raises:
+            FolderError: if the folder holds a run and ``resume`` is false, or another task's data.
+            BagError: if one of ``settings.data.extra_bags`` cannot be read.
+            OSError: if the folder cannot be used.
+        """
+        self.settings = settings
+        task = settings.task
+        self._architecture = Architecture(
+            Encoding(task.state_dim, task.action_dim, task.angle_indices),
+            settings.model.members,
+            settings.model.hidden,
+            settings.model.activation,
+        )
+        self._dataset = Dataset(task.state_dim, task.action_dim)
+        self._sequences: dict[tuple[str, int], Sequences] = {}
+        self._recorder: Recorder | None = None
+        self._models: ModelStore | None = None
+        self._save_errors = 0
+        self._training = False
+        self._trained_size = 0
+        self._last_version = 0
+        self.snapshot: Snapshot | None = None
+        self._load_extra()
+        if folder is not None:
+            self._open(folder, resume)
+
+    @property
+    def dataset_size(self) -> int:
+        """Transitions in the dataset."""
+        return len(self._dataset)
+
+    @property
+    def episodes(self) -> int:
+        """Episodes in the dataset."""
+        return self._dataset.episodes
+
+    @property
+    def version(self) -> int:
+        """Version of the model in use; 0: none yet."""
+        return 0 if self.snapshot is None else self.snapshot.version
+
+    @property
+    def transitions_lost(self) -> int:
+        """Gaps in the sequence numbers that will not be filled any more."""
+        return sum(sequences.lost for sequences in self._sequences.values())
+
+    @property
+    def write_errors(self) -> int:
+        """Transitions, bags and models that could not be written or read."""
+        return self._save_errors + (self._recorder.errors if self._recorder is not None else 0)
+
+    @property
+    def updates_due(self) -> int:
+        """Gradient updates of the training that is due now; 0 if none is."""
+        return updates_due(
+            self.settings.training,
+            self.dataset_size,
+            self._trained_size,
+            self._dataset.ends_episode_since(self._trained_size),
+            self.snapshot is not None,
+        )
+
+    @property
+    def training_due(self) -> bool:
+        """Whether a training should begin now."""
+        return self.updates_due > 0
+
+    def add(self, transition: Transition) -> Ack:
+        """Store a transition; one that is stored already is only acknowledged again.
+
+        Raises:
+            ValueError: if it cannot be learned from; it is then not stored.
+        """
+        check_transition(transition, self.settings.task.state_dim, self.settings.task.action_dim)
+        sequences = self._of_sender(transition)
+        if transition.sequence in sequences:
+            sequences.repeated(transition.sequence)
+            return Ack(sequences.next, self.training_due or self._training, True)
+        if self._recorder is not None and not self._recorder.write(transition):
+            return Ack(sequences.next, False, False)
+        self._dataset.add(transition)
+        sequences.add(transition.sequence)
+        return Ack(sequences.next, self.training_due, True)
+
+    def job(self, from_scratch: bool = False) -> TrainingJob:
+        """What to train now, on all data; to be handed back to :meth:`finish`.
+
+        Args:
+            from_scratch: begin with new random weights rather than with those of the last model.
+        """
+        training = self.settings.training
+        updates = self.updates_due or training.updates_after_episode
+        initial = None if from_scratch else self._initial_weights()
+        self._trained_size = self.dataset_size
+        self._training = True
+        return TrainingJob(
+            self._architecture,
+            training,
+            updates,
+            self.settings.seed,
+            self._last_version + 1,
+            self._dataset.state.copy(),
+            self._dataset.action.copy(),
+            self._dataset.next_state.copy(),
+            self._dataset.held_out(training.holdout_fraction),
+            initial,
+        )
+
+    def finish(self, job: TrainingJob, outcome: TrainingOutcome) -> Snapshot | None:
+        """Take a job's outcome; returns the model in use from now on, the old one if it failed."""
+        self._training = False
+        if outcome.error is TrainingError.NONE:
+            self.snapshot = outcome.snapshot
+            self._last_version = job.version
+            if self._models is not None and self.snapshot is not None:
+                try:
+                    self._models.save(self.snapshot)
+                except OSError as error:
+                    self._save_errors += 1
+                    log.error('model %d not stored: %s', job.version, error)
+        return self.snapshot
+
+    def train(
+        self,
+        from_scratch: bool = False,
+        report: Report | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> TrainingOutcome:
+        """Train in this process, and take the outcome."""
+        job = self.job(from_scratch)
+        outcome = fit(job, report, cancelled)
+        self.finish(job, outcome)
+        return outcome
+
+    def close(self) -> None:
+        """Finish the bags."""
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def _of_sender(self, transition: Transition) -> Sequences:
+        return self._sequences.setdefault((transition.robot, transition.session), Sequences())
+
+    def _initial_weights(self) -> bytes | None:
+        """The last model, unless the settings ask for another architecture by now."""
+        if self.snapshot is None:
+            return None
+        ensemble, _ = decode(self.snapshot.data)
+        return self.snapshot.data if ensemble.weights.architecture == self._architecture else None
+
+    def _load_extra(self) -> None:
+        for name in self.settings.data.extra_bags:
+            path = Path(name).expanduser()
+            paths = sorted(path.rglob('*.mcap')) if path.is_dir() else [path]
+            before = self.dataset_size
+            for found in paths:
+                try:
+                    for transition in read(found):
+                        self._load(transition, found)
+                except OSError as error:
+                    raise BagError(f"'data.extra_bags': {error}") from error
+            if self.dataset_size == before:
+                raise BagError(f"'data.extra_bags': {path} has no transitions that are new")
+            log.info('%s: %d transitions', path, self.dataset_size - before)
+
+    def _open(self, folder: Path, resume: bool) -> None:
+        data, models = folder / 'data', folder / 'models'
+        if not resume and (bags(data) or models.is_dir() and any(models.iterdir())):
+            raise FolderError(
+                f"{folder} holds a run already; set 'data.resume', or choose another 'data.folder'"
+            )
+        self._recorder = Recorder(data)
+        self._models = ModelStore(models, self.settings.data.keep_models)
+        for transition in self._recorder.load():
+            self._load(transition, data)
+        snapshot = self._models.newest()
+        if snapshot is not None:
+            found = decode(snapshot.data)[0].weights.architecture.encoding
+            if found != self._architecture.encoding:
+                raise FolderError(
+                    f"{models} holds models of another task ({found}); choose another 'data.folder'"
+                )
+        self.snapshot = snapshot
+        self._last_version = max(self._models.versions(), default=0)
+        self._trained_size = (
+            0 if snapshot is None else min(snapshot.dataset_size, len(self._dataset))
+        )
+
+    def _load(self, transition: Transition, source: Path) -> None:
+        task = self.settings.task
+        try:
+            check_transition(transition, task.state_dim, task.action_dim)
+        except ValueError as error:
+            raise FolderError(f'{source} does not fit the task {task.name!r}: {error}') from error
+        sequences = self._of_sender(transition)
+        if transition.sequence not in sequences:
+            sequences.add(transition.sequence)
+            self._dataset.add(transition)
