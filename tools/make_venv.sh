@@ -84,7 +84,10 @@ else
     step 'Installing torch, MuJoCo and the rest'
     install -r requirements/base.txt
   else
-    step "Installing torch, MuJoCo and the rest, beside ROS 2 ${ROS_DISTRO}"
+    "$venv/bin/python" -c 'import colcon_core, numpy' 2> /dev/null || fail \
+      "'$python' is not the Python of ROS 2 $ROS_DISTRO, or colcon is missing" \
+      'on Ubuntu: apt install python3-colcon-common-extensions'
+    step "Installing torch, MuJoCo and the rest, beside ROS 2 $ROS_DISTRO"
     # ROS's message classes were compiled against the system's NumPy: it must stay the one in use.
     "$venv/bin/python" -c 'import numpy; print("numpy==" + numpy.__version__)' \
       > "$venv/constraints.txt"

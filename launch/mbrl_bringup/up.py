@@ -48,27 +48,38 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
         'PYTHONUNBUFFERED': '1',
         'RCUTILS_COLORIZED_OUTPUT': '0',
     }
+    learning = _Learning(terminal, folder, seed, arguments.trials) if arguments.learn else None
     with _alone(options.namespace):
         terminal.step(f'Starting {len(nodes)} nodes; their output goes to {_short(folder.logs)}')
-        with (
-            Supervision(commands, folder.logs, environment) as supervision,
-            graph_client(options.namespace) as graph,
-        ):
-            _wait_until_up(graph, nodes, supervision)
-            terminal.table(
-                ('node', 'pid', 'offers'),
-                (
-                    (node.name, str(state.pid), ', '.join(node.services))
-                    for node, state in zip(nodes, supervision.states())
-                ),
-            )
-            if arguments.learn:
-                return _learn(arguments, terminal, folder, seed, graph, supervision)
-            terminal.step(f'The graph is up in {graph.where}; Ctrl-C ends it')
-            watch = _Watch(supervision, terminal)
-            while True:
-                watch()
-                graph.spin(1.0)
+        try:
+            with (
+                Supervision(commands, folder.logs, environment) as supervision,
+                graph_client(options.namespace) as graph,
+            ):
+                _wait_until_up(graph, nodes, supervision)
+                terminal.table(
+                    ('node', 'pid', 'offers'),
+                    (
+                        (node.name, str(state.pid), ', '.join(node.services))
+                        for node, state in zip(nodes, supervision.states())
+                    ),
+                )
+                if learning is None:
+                    terminal.step(f'The graph is up in {graph.where}; Ctrl-C ends it')
+                    watch = _Watch(supervision, terminal)
+                    while True:
+                        watch()
+                        graph.spin(1.0)
+                solved = learning.run(graph, supervision)
+        finally:
+            if learning is not None:  # the graph is down by now, and does not wait for pictures
+                learning.conclude()
+    if solved:
+        terminal.step(f'[green]Solved[/] after {learning.log.total_steps} control steps')
+        return EXIT_SOLVED
+    terminal.step('Not solved: the trials are used up')
+    terminal.note(f'to go on: mbrl up {arguments.task} --learn --resume {_short(folder.path)}')
+    return EXIT_NOT_SOLVED
 
 
 def _prepare(arguments: argparse.Namespace) -> tuple[RunFolder, int]:
@@ -125,71 +136,69 @@ def _wait_until_up(
     )
 
 
-def _learn(
-    arguments: argparse.Namespace,
-    terminal: Terminal,
-    folder: RunFolder,
-    seed: int,
-    graph: GraphClient,
-    supervision: Supervision,
-) -> int:
-    settings = learning_settings(folder.parameters)
-    log = EpisodeLog(folder.episodes)
-    trials = settings.trials if arguments.trials is None else arguments.trials
-    terminal.step(
-        f'Learning {settings.task.name}: up to {trials} trials of {settings.task.max_steps} steps, '
-        f'until one returns {settings.target_return:g}'
-    )
-    terminal.begin_trials(settings.task.max_steps)
-    watch = _Watch(supervision, terminal, vital='mpc_controller')
-    try:
-        solved = learn_trials(
-            graph,
-            log,
-            terminal,
-            trials=trials,
-            exploration_trials=settings.exploration_trials,
-            seed=seed,
-            target_return=settings.target_return,
-            watch=watch,
+class _Learning:
+    """Learning a task in a graph that is up, and what is left of it."""
+
+    def __init__(
+        self, terminal: Terminal, folder: RunFolder, seed: int, trials: int | None
+    ) -> None:
+        self._terminal = terminal
+        self._folder = folder
+        self._seed = seed
+        self._settings = learning_settings(folder.parameters)
+        self._trials = self._settings.trials if trials is None else trials
+        self.log = EpisodeLog(folder.episodes)
+        self._rows_before = len(self.log.rows)
+
+    def run(self, graph: GraphClient, supervision: Supervision) -> bool:
+        """Run the trials; returns whether the task is solved."""
+        task = self._settings.task
+        self._terminal.step(
+            f'Learning {task.name}: up to {self._trials} trials of {task.max_steps} steps, '
+            f'until one returns {self._settings.target_return:g}'
         )
-    finally:
-        terminal.end_trials()
-        if log.rows:
-            _conclude(terminal, folder, log, settings.task.name, settings.target_return)
-    if solved:
-        terminal.step(f'[green]Solved[/] after {log.total_steps} control steps')
-        return EXIT_SOLVED
-    terminal.step('Not solved: the trials are used up')
-    terminal.note(f'to go on: mbrl up {arguments.task} --learn --resume {_short(folder.path)}')
-    return EXIT_NOT_SOLVED
+        self._terminal.begin_trials(task.max_steps)
+        try:
+            return learn_trials(
+                graph,
+                self.log,
+                self._terminal,
+                trials=self._trials,
+                exploration_trials=self._settings.exploration_trials,
+                seed=self._seed,
+                target_return=self._settings.target_return,
+                watch=_Watch(supervision, self._terminal, vital='mpc_controller'),
+            )
+        finally:
+            self._terminal.end_trials()
 
+    def conclude(self) -> None:
+        """Write the pictures, and say what is where."""
+        from mbrl_bringup.pictures import draw_episode, draw_learning_curve
 
-def _conclude(
-    terminal: Terminal, folder: RunFolder, log: EpisodeLog, task: str, target_return: float
-) -> None:
-    """Write the pictures, and say what is where. A picture that fails is no reason to fail."""
-    from mbrl_bringup.pictures import draw_episode, draw_learning_curve
-
-    draw_learning_curve(folder.learning_curve, task, log.rows, target_return)
-    best = log.best()
-    if best is not None:
+        best = self.log.best()
+        if best is None or len(self.log.rows) == self._rows_before:
+            return
+        folder, settings = self._folder, self._settings
+        draw_learning_curve(
+            folder.learning_curve, settings.task.name, self.log.rows, settings.target_return
+        )
         try:
             draw_episode(folder.best_trial, folder.parameters, folder.data, best.episode)
-        except (OSError, ValueError) as error:
-            terminal.note(f'no picture of trial {best.episode}: {error}')
-    terminal.step(f'The run is in {_short(folder.path)}')
-    for path, what in (
-        (folder.episodes, 'one row per trial'),
-        (folder.learning_curve, 'return over control steps'),
-        (folder.best_trial, 'the best trial'),
-        (folder.data, 'every transition, as bags'),
-        (folder.models, 'the models'),
-        (folder.parameters, 'the settings used'),
-        (folder.logs, 'output of the nodes'),
-    ):
-        if path.exists():
-            terminal.note(f'{path.name:<20} {what}')
+        except (OSError, ValueError) as error:  # a picture is no reason for a run to fail
+            self._terminal.note(f'no picture of trial {best.episode}: {error}')
+        self._terminal.step(f'The run is in {_short(folder.path)}')
+        for path, what in (
+            (folder.episodes, 'one row per trial'),
+            (folder.learning_curve, 'return over control steps'),
+            (folder.best_trial, f'the best trial, {best.episode}'),
+            (folder.data, 'every transition, as bags'),
+            (folder.models, 'the models'),
+            (folder.parameters, 'the settings used'),
+            (folder.logs, 'output of the nodes'),
+        ):
+            if path.exists():
+                self._terminal.note(f'{path.name:<20} {what}')
 
 
 class _Watch:
