@@ -40,7 +40,7 @@ class MpcController(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__('mpc_controller', automatically_declare_parameters_from_overrides=True)
-        self.settings = declare_settings(self, MpcSettings)
+        self.settings = declare_settings(self, MpcSettings, self._on_settings)
         self._assembler = StateAssembler(self.settings.task)
         self._telemetry = Telemetry()
         self._outbox = Outbox()
@@ -93,6 +93,11 @@ class MpcController(LifecycleNode):
         if self.settings.autostart:
             self.trigger_configure()
             self.trigger_activate()
+
+    def _on_settings(self, settings: MpcSettings) -> None:
+        """The objective's weights were changed; set them at the planner as well."""
+        self.settings = settings
+        self._pilot.set_objective(settings.objective)
 
     # Lifecycle -----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from mbrl_common.seeding import derive_seed
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc.action_guard import ActionGuard
 from mbrl_mpc.settings import MpcSettings
-from mbrl_planner.objectives import make_objective
+from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.planner import PlanRequest, PlanResult
 
 
@@ -88,6 +88,14 @@ class Pilot:
         """Set the objective's goal, from the next plan on; raises ValueError if it is not one."""
         self.objective.check_goal(goal)
         self.goal = np.array(goal, dtype=np.float64)
+
+    def set_objective(self, settings: ObjectiveSettings) -> None:
+        """Score with this objective from the next step on; the goal stays if it still fits."""
+        self.objective = make_objective(settings, self.task)
+        try:
+            self.objective.check_goal(self.goal)
+        except ValueError:
+            self.goal = np.array(self.objective.default_goal, dtype=np.float64)
 
     def begin(
         self, episode: int, seed: int, *, explore: bool, max_steps: int | None = None

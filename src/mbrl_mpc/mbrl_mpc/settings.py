@@ -6,7 +6,7 @@ import dataclasses
 
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
-from mbrl_planner.settings import ObjectiveSettings
+from mbrl_planner.objectives import ObjectiveSettings, make_objective
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,7 @@ class MpcSettings:
     autostart: bool = setting('configure and activate at start', True)
 
     def __post_init__(self) -> None:
+        make_objective(self.objective, self.task)  # one that does not exist or fit is refused here
         safe = self.control.safe_action
         if safe and len(safe) != self.task.action_dim:
             raise SettingsError(

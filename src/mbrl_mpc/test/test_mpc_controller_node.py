@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from lifecycle_msgs.msg import Transition as LifecycleTransition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
@@ -109,6 +111,30 @@ def test_goals_out_of_range_are_refused_with_a_code(probe: Probe) -> None:
         assert answer.success
         answer = probe.call('mpc_controller/replan', Replan, Replan.Request())
         assert not answer.success and 'no planned episode' in answer.message
+
+
+def test_weights_of_the_objective_can_be_changed_and_bad_ones_are_refused(probe: Probe) -> None:
+    def change(weights: list[str]) -> Any:
+        value = ParameterValue(
+            type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=weights
+        )
+        request = SetParameters.Request(
+            parameters=[Parameter(name='objective.weights', value=value)]
+        )
+        return probe.call('mpc_controller/set_parameters', SetParameters, request).results[0]
+
+    with (
+        controller(),
+        NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION),
+    ):
+        returns = []
+        for weights in (['control=0.0'], ['control=1000.0']):
+            assert change(weights).successful
+            result = send_goal(probe, episodes=1, exploration_episodes=1, max_steps=5).result(20.0)
+            returns.append(result.episodes[0].episode_return)
+        assert returns[1] < returns[0] - 100
+        refused = change(['contrl=1.0'])
+        assert not refused.successful and 'control' in refused.reason
 
 
 def test_without_a_simulation_the_episodes_are_given_up_with_a_reason(probe: Probe) -> None:
