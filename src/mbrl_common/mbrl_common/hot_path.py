@@ -67,6 +67,10 @@ class HotPath:
         """As ``Node.create_service``."""
         return self._node.create_service(kind, self._owner.resolve_service_name(service), callback)
 
+    def create_guard_condition(self, callback: Callable[[], None]) -> Any:
+        """As ``Node.create_guard_condition``: any thread may trigger it."""
+        return self._node.create_guard_condition(callback)
+
     def wake(self) -> None:
         """End a wait; may be called from a signal handler."""
         self._executor.wake()

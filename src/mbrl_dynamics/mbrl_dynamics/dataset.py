@@ -14,6 +14,7 @@ class Dataset:
 
     def __init__(self, state_dim: int, action_dim: int) -> None:
         self._size = 0
+        self._episodes: set[int] = set()
         self._state = np.empty((256, state_dim))
         self._action = np.empty((256, action_dim))
         self._next_state = np.empty((256, state_dim))
@@ -34,6 +35,7 @@ class Dataset:
         self._place[i] = transition.episode, transition.step
         self._ends[i] = transition.ends_episode
         self._size += 1
+        self._episodes.add(transition.episode)
 
     @property
     def state(self) -> np.ndarray:
@@ -53,7 +55,7 @@ class Dataset:
     @property
     def episodes(self) -> int:
         """How many different episode numbers there are."""
-        return len(np.unique(self._place[: self._size, 0]))
+        return len(self._episodes)
 
     def ends_episode_since(self, index: int) -> bool:
         """Whether an episode ended in a transition from ``index`` on."""

@@ -128,10 +128,17 @@ class Learner:
         """Store a transition; one that is stored already is only acknowledged again.
 
         Raises:
-            ValueError: if it cannot be learned from; it is then not stored.
+            ValueError: if it cannot be learned from. It is then not stored, but its number is done
+                with, or its sender would send it for ever.
         """
-        check_transition(transition, self.settings.task.state_dim, self.settings.task.action_dim)
         sequences = self._of_sender(transition)
+        task = self.settings.task
+        try:
+            check_transition(transition, task.state_dim, task.action_dim)
+        except ValueError:
+            if transition.sequence not in sequences:
+                sequences.add(transition.sequence)
+            raise
         if transition.sequence in sequences:
             sequences.repeated(transition.sequence)
             return Ack(sequences.next, self.training_due or self._training, True)
@@ -140,6 +147,11 @@ class Learner:
         self._dataset.add(transition)
         sequences.add(transition.sequence)
         return Ack(sequences.next, self.training_due, True)
+
+    def next_sequence(self, robot: str, session: int) -> int:
+        """All sequence numbers of a sender's session below it are done with."""
+        sequences = self._sequences.get((robot, session))
+        return 0 if sequences is None else sequences.next
 
     def job(self, from_scratch: bool = False) -> TrainingJob:
         """What to train now, on all data; to be handed back to :meth:`finish`.

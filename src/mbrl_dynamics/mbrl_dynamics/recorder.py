@@ -27,6 +27,7 @@ class Recorder:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.errors = 0
+        self._failing = False
         self._open: dict[tuple[str, int], tuple[int, EpisodeBag]] = {}
 
     def load(self) -> Iterator[Transition]:
@@ -58,8 +59,13 @@ class Recorder:
             bag.write(transition)
         except OSError as error:
             self.errors += 1
-            log.error('transition %d not stored: %s', transition.sequence, error)
+            if not self._failing:
+                log.error('transitions are not stored, from %d on: %s', transition.sequence, error)
+            self._failing = True
             return False
+        if self._failing:
+            log.warning('transitions are stored again, from %d on', transition.sequence)
+        self._failing = False
         if transition.ends_episode:
             self._finish(sender)
         return True

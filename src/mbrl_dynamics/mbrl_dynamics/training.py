@@ -113,20 +113,31 @@ def fit(
         torch.set_num_threads(threads)
 
 
+def refuse(settings: TrainingSettings, size: int) -> TrainingOutcome | None:
+    """Why a dataset of ``size`` transitions cannot be trained on; None if it can."""
+    if size == 0:
+        return TrainingOutcome(
+            TrainingError.NO_DATA, 'the dataset is empty: run an episode, or name data.extra_bags'
+        )
+    if size < settings.min_transitions:
+        return TrainingOutcome(
+            TrainingError.DATASET_TOO_SMALL,
+            f'the dataset has {size} transitions; '
+            f"'training.min_transitions' asks for {settings.min_transitions}",
+            dataset_size=size,
+        )
+    return None
+
+
 def _fit(
     job: TrainingJob, report: Report | None, cancelled: Callable[[], bool] | None
 ) -> TrainingOutcome:
     start = time.perf_counter()
     settings = job.settings
     size = len(job.state)
-    if size == 0:
-        return TrainingOutcome(TrainingError.NO_DATA, 'the dataset is empty')
-    if size < settings.min_transitions or job.held_out.all():
-        return TrainingOutcome(
-            TrainingError.DATASET_TOO_SMALL,
-            f'the dataset has {size} transitions; training needs {settings.min_transitions}',
-            dataset_size=size,
-        )
+    refusal = refuse(settings, size)
+    if refusal is not None:
+        return refusal
     generator = torch.Generator().manual_seed(derive_seed(job.seed, 'training', job.version))
     weights = Weights.initial(job.architecture, generator)
     if job.initial is not None:

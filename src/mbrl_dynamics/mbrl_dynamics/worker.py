@@ -45,7 +45,13 @@ class Worker:
         return self._process.pid
 
     def submit(self, job: TrainingJob) -> None:
-        """Begin a training; its progress and outcome come by :meth:`receive`."""
+        """Begin a training; its progress and outcome come by :meth:`receive`.
+
+        If the process has died since the last one, it is started again.
+        """
+        if self._process.poll() is not None:
+            self._connection.close()
+            self._start()
         with contextlib.suppress(OSError):  # it has died: the reader says so
             self._connection.send(job)
 
@@ -55,20 +61,17 @@ class Worker:
             self._connection.send(_CANCEL)
 
     def receive(self) -> list[Progress | TrainingOutcome]:
-        """All that came since the last call. If the process has died, it is started again.
+        """All that came since the last call.
 
-        A training that it took with it has the outcome ``INTERNAL_ERROR``.
+        If the process has died, the outcome is ``INTERNAL_ERROR``, whether it was training or not.
         """
         events: list[Progress | TrainingOutcome] = []
         while self._events:
             event = self._events.popleft()
             if event is None:
-                code = self._process.wait()
-                self._connection.close()
-                self._start()
                 event = TrainingOutcome(
                     TrainingError.INTERNAL_ERROR,
-                    f'the training process ended with code {code}; it was started again',
+                    f'the training process ended with code {self._process.wait()}',
                 )
             events.append(event)
         return events
