@@ -73,7 +73,9 @@ class NodeProcess:
             command += ['--params-file', str(params_file)]
         if parameters is not None:
             overrides = folder / 'parameters.yaml'
-            overrides.write_text(yaml.safe_dump({'/**': {'ros__parameters': dict(parameters)}}))
+            # Under the node's name: a section of that name in a file wins over '/**' and over -p.
+            section = {'ros__parameters': dict(parameters)}
+            overrides.write_text(yaml.safe_dump({f'/**/{name or executable}': section}))
             command += ['--params-file', str(overrides)]
         for source, target in remaps:
             command += ['-r', f'{source}:={target}']
