@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mbrl_bringup.graph import LOG_LEVELS
+from mbrl_bringup.interruption import Interrupted, remember_signals
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -114,11 +114,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command; ends the process with its exit code."""
-    _raise_on_signals()
+    remember_signals()
     try:
         sys.exit(_run(make_parser().parse_args(arguments)))
-    except _SignalledError as ended:
-        sys.exit(128 + ended.number)
+    except Interrupted as interrupted:
+        sys.exit(interrupted.exit_code)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -215,27 +215,6 @@ def _say(answer: Any, text: str, terminal: Any) -> int:
         return 0
     terminal.error(answer.message)
     return EXIT_FAILED
-
-
-class _SignalledError(BaseException):
-    """The user, or whoever runs this, wants it to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _raise_on_signals() -> None:
-    def handler(number: int, _frame: Any) -> None:
-        for each in _SIGNALS:  # the first one ends everything; a second must not end that
-            signal.signal(each, signal.SIG_IGN)
-        raise _SignalledError(number)
-
-    for each in _SIGNALS:
-        signal.signal(each, handler)
 
 
 def _integer(low: int, high: float = math.inf) -> Any:

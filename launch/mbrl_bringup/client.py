@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
-from rclpy.action import ActionClient, get_action_names_and_types
+from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from mbrl_bringup.interruption import check_interrupted
 from mbrl_common.qos import LATCHED
 from mbrl_msgs.action import RunEpisodes, Train
 from mbrl_msgs.msg import ControllerStatus, TrainingStatus
@@ -51,6 +53,7 @@ class GraphClient:
 
     def spin(self, seconds: float = 0.1) -> None:
         """Take in what has arrived, or wait up to ``seconds`` for something."""
+        check_interrupted()
         self._executor.spin_once(timeout_sec=seconds)
 
     def wait_until(
@@ -66,7 +69,7 @@ class GraphClient:
             condition: looked at ten times a second, and after each arrival.
             timeout: in seconds.
             complaint: text of the error if it does not come.
-            watch: called meanwhile, once a second; may raise.
+            watch: called meanwhile, twice a second; may raise.
 
         Raises:
             GraphError: after ``timeout``.
@@ -80,17 +83,25 @@ class GraphClient:
             now = time.monotonic()
             if watch is not None and now >= next_watch:
                 watch()
-                next_watch = now + 1.0
+                next_watch = now + 0.5
             if now > deadline:
                 raise GraphError(complaint())
             self.spin()
 
+    def watch_forever(self, watch: Callable[[], object]) -> NoReturn:
+        """Call ``watch`` twice a second, until it raises or a signal comes."""
+        self.wait_until(lambda: False, math.inf, lambda: '', watch)
+        raise AssertionError('nothing was waited for')
+
     def missing(self, names: Sequence[str]) -> list[str]:
         """Those services and actions, relative to the namespace, that nobody offers yet."""
-        prefix = self._node.get_namespace().rstrip('/')
-        offered = {name for name, _ in self._node.get_service_names_and_types()}
-        offered |= {name for name, _ in get_action_names_and_types(self._node)}
-        return [name for name in names if f'{prefix}/{name}' not in offered]
+        # Not by the list of services: that has those, too, that someone would like to call.
+        return [
+            name
+            for name in names
+            if not self._node.count_services(name)
+            and not self._node.count_services(f'{name}/_action/send_goal')
+        ]
 
     def doubled(self, names: Sequence[str]) -> list[str]:
         """Those nodes that the graph has more than once."""
@@ -142,7 +153,7 @@ class GraphClient:
     ) -> RunEpisodes.Result:
         """Run episodes and wait for the end, however long; ``watch`` may raise to give up."""
         return self._act(
-            RunEpisodes, 'mpc_controller/run_episodes', goal, on_feedback, float('inf'), watch
+            RunEpisodes, 'mpc_controller/run_episodes', goal, on_feedback, math.inf, watch
         )
 
     def _act(

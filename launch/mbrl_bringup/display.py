@@ -59,7 +59,7 @@ class Terminal:
         """Head of the table of trials."""
         self._max_steps = max_steps
         head = ' '.join(f'{name:>{width}}' for name, width in _COLUMNS)
-        self.console.print(head, style='bold')
+        self.console.print(head, style='bold', markup=False)
         if self.console.is_terminal:
             self._progress = Progress(
                 TextColumn('{task.description}'),

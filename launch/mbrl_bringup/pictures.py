@@ -34,7 +34,7 @@ def draw_learning_curve(
         )
     axes.axhline(target_return, color='0.8', zorder=0)
     axes.annotate(
-        'solved', (1.0, target_return), xycoords=('axes fraction', 'data'), ha='right', va='bottom'
+        'solved', (0.01, target_return), xycoords=('axes fraction', 'data'), ha='left', va='bottom'
     )
     axes.set(title=task, xlabel='control steps', ylabel='return of the trial')
     axes.set_xlim(left=0)

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from mbrl_bringup.graph import NodeDescription
+from mbrl_bringup.interruption import check_interrupted
 
-STOP_SECONDS = 8
+STOP_SECONDS = 6
 """How long a node may take to end after SIGINT, before SIGKILL."""
-_START_SECONDS = 2
 _START_RETRIES = 5
 _PR_SET_PDEATHSIG = 1
 
@@ -47,12 +47,14 @@ class ProcessState:
     state: str
     """STARTING, RUNNING, BACKOFF, STOPPING, STOPPED, EXITED or FATAL."""
     pid: int
+    exit_code: int
     log: Path
 
     @property
     def given_up(self) -> bool:
         """It ended, and will not be started again."""
-        return self.state in ('FATAL', 'EXITED', 'STOPPED')
+        ended_well = self.state == 'EXITED' and self.exit_code == 0
+        return ended_well or self.state in ('FATAL', 'STOPPED')
 
 
 class Supervision:
@@ -63,6 +65,7 @@ class Supervision:
         commands: Mapping[str, Sequence[str]],
         folder: Path,
         environment: Mapping[str, str] | None = None,
+        start_seconds: int = 10,
     ) -> None:
         """Nothing is started yet.
 
@@ -70,10 +73,12 @@ class Supervision:
             commands: what to run, by name.
             folder: for logs and supervisord's configuration; made if need be.
             environment: added to this process's own.
+            start_seconds: what ends sooner did not start, and is not started again without end.
         """
         self._commands = dict(commands)
         self._folder = folder.resolve()
         self._environment = dict(environment or {})
+        self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._sockets = ''
 
@@ -128,6 +133,7 @@ class Supervision:
                 return
             if time.monotonic() > deadline:
                 raise SupervisionError(f'supervisord does not answer; see {self._folder}')
+            check_interrupted()
             time.sleep(0.05)
 
     def _configuration(self) -> Iterator[str]:
@@ -152,7 +158,7 @@ class Supervision:
             yield 'redirect_stderr=true'
             yield 'autorestart=unexpected'
             yield 'exitcodes=0'
-            yield f'startsecs={_START_SECONDS}'
+            yield f'startsecs={self._start_seconds}'
             yield f'startretries={_START_RETRIES}'
             yield 'stopsignal=INT'
             yield f'stopwaitsecs={STOP_SECONDS}'
@@ -176,6 +182,7 @@ class Supervision:
                 name=name,
                 state=infos[name]['statename'],
                 pid=infos[name]['pid'],
+                exit_code=infos[name]['exitstatus'],
                 log=self.log(name),
             )
             for name in self._commands
@@ -195,7 +202,7 @@ class Supervision:
         except OSError as error:
             raise SupervisionError(f'supervisord is gone ({error}); see {self._folder}') from error
         for state in states:
-            if state.given_up or (starting and state.state == 'BACKOFF'):
+            if state.given_up or (starting and state.state in ('BACKOFF', 'EXITED')):
                 raise SupervisionError(
                     f'{state.name} does not stay up; the end of {state.log}:\n{_tail(state.log)}'
                 )

@@ -52,7 +52,7 @@ def learn_trials(
         exploration_trials: how many of them are random, where there is no data.
         seed: of resets, exploration and plans.
         target_return: enough for a planned trial.
-        watch: called once a second; raises :class:`ControllerLostError` if the action is lost.
+        watch: called twice a second; raises :class:`ControllerLostError` if the action is lost.
 
     Returns:
         Whether the target was reached.

@@ -66,10 +66,7 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
                 )
                 if learning is None:
                     terminal.step(f'The graph is up in {graph.where}; Ctrl-C ends it')
-                    watch = _Watch(supervision, terminal)
-                    while True:
-                        watch()
-                        graph.spin(1.0)
+                    graph.watch_forever(_Watch(supervision, terminal))
                 solved = learning.run(graph, supervision)
         finally:
             if learning is not None:  # the graph is down by now, and does not wait for pictures

@@ -15,7 +15,7 @@ VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal')
 
 @pytest.fixture(autouse=True)
 def keep_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(cli, '_raise_on_signals', lambda: None)
+    monkeypatch.setattr(cli, 'remember_signals', lambda: None)
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     return iter([None])
 

@@ -42,7 +42,7 @@ def wait_for(condition: Callable[[], object], timeout: float = 15.0) -> None:
 
 
 def test_processes_run_until_the_end_and_not_longer(tmp_path: Path) -> None:
-    with Supervision({'a': SLEEP, 'b': SLEEP}, tmp_path) as supervision:
+    with Supervision({'a': SLEEP, 'b': SLEEP}, tmp_path, start_seconds=1) as supervision:
         wait_for(lambda: all(state.state == 'RUNNING' for state in supervision.states()))
         pids = [state.pid for state in supervision.check()]
         assert all(alive(pid) for pid in pids)
@@ -70,7 +70,7 @@ def test_the_environment_is_handed_on(tmp_path: Path) -> None:
 
 
 def test_a_process_that_was_killed_is_started_again(tmp_path: Path) -> None:
-    with Supervision({'a': SLEEP}, tmp_path) as supervision:
+    with Supervision({'a': SLEEP}, tmp_path, start_seconds=1) as supervision:
         wait_for(lambda: supervision.states()[0].state == 'RUNNING')
         before = supervision.states()[0].pid
         os.kill(before, signal.SIGKILL)
@@ -104,7 +104,8 @@ def test_nothing_is_left_when_this_process_is_killed(tmp_path: Path) -> None:
         import time
         from pathlib import Path
         from mbrl_bringup.supervision import Supervision
-        with Supervision({{'a': {SLEEP!r}}}, Path({str(tmp_path)!r})) as supervision:
+        folder = Path({str(tmp_path)!r})
+        with Supervision({{"a": {SLEEP!r}}}, folder, start_seconds=1) as supervision:
             while supervision.states()[0].state != 'RUNNING':
                 time.sleep(0.1)
             print(supervision.states()[0].pid, supervision._process.pid, flush=True)

@@ -116,7 +116,10 @@ def test_a_signal_ends_the_whole_graph(number: signal.Signals, folder: Path) -> 
 def test_a_signal_while_starting_leaves_nothing(delay: float, folder: Path) -> None:
     with mbrl(folder, 'up', 'cartpole_swingup') as command:
         time.sleep(delay)
-        command.end(signal.SIGINT)
+        assert command.end(signal.SIGINT) in (
+            130,
+            -signal.SIGINT,
+        )  # the latter: Python itself was starting
     wait_for_none(folder)
 
 
