@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 DAMAGED = '.damaged'
 _PARTIAL = '.partial'
 _MAGIC = b'\x89MCAP0\r\n'
+_SMALLEST = 2 * len(_MAGIC) + 9 + 20  # magic, footer, magic
 _LARGEST_RECORD = 1 << 30
 _NAME = re.compile(r'episode_(\d{5,})(?:_(\d+))?\.mcap')
 
@@ -109,6 +111,7 @@ def repair(path: Path) -> bool:
     if _is_finished(path):
         return False
     records, lost = _salvage(path.read_bytes())
+    lost += _drop_undecodable(records)
     partial = path.with_name(path.name + _PARTIAL)
     try:
         with partial.open('wb') as file:
@@ -149,7 +152,7 @@ def read(path: Path) -> Iterator[Transition]:
                 yield from_message(decode(data))
     except BagError:
         raise
-    except (McapError, ValueError, AttributeError, EOFError) as error:
+    except (McapError, ValueError, AttributeError, EOFError, struct.error) as error:
         raise BagError(f'{path}: cannot be read as a bag of transitions: {error!r}') from error
 
 
@@ -231,6 +234,26 @@ def _salvage(data: bytes) -> tuple[_Records, int]:
     return records, lost
 
 
+def _drop_undecodable(records: _Records) -> int:
+    """Drop the transitions whose bytes make no sense; returns how many bytes that were."""
+    factory = DecoderFactory()
+    whole, lost = [], 0
+    for message in records.messages:
+        channel = records.channels.get(message.channel_id)
+        schema = None if channel is None else records.schemas.get(channel.schema_id)
+        if channel is not None and schema is not None and schema.name == SCHEMA_NAME:
+            try:
+                decode = factory.decoder_for(channel.message_encoding, schema)
+                if decode is not None:
+                    from_message(decode(message.data))
+            except (McapError, ValueError, EOFError, struct.error):
+                lost += len(message.data)
+                continue
+        whole.append(message)
+    records.messages = whole
+    return lost
+
+
 def _copy(records: _Records, writer: Writer) -> None:
     schemas = {
         old: writer.register_schema(s.name, s.encoding, s.data)
@@ -251,7 +274,7 @@ def _copy(records: _Records, writer: Writer) -> None:
 
 def _is_finished(path: Path) -> bool:
     size = path.stat().st_size
-    if size < 2 * len(_MAGIC):
+    if size < _SMALLEST:
         return False
     with path.open('rb') as file:
         file.seek(-len(_MAGIC), os.SEEK_END)

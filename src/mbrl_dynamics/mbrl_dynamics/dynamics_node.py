@@ -52,7 +52,7 @@ class DynamicsNode(Node):
         self._goal_handle: Any = None
         self._finished: Future | None = None
 
-        # Transitions and the worker's news are served first; requests by people can wait 10 ms.
+        # Transitions and the worker's news are served first; requests by people can wait 20 ms.
         self.hot_path = hot = HotPath(self)
         self._ack = hot.create_publisher(TransitionAck, 'transition_ack', RECORD)
         self._model = hot.create_publisher(ModelSnapshot, 'model', LATCHED)

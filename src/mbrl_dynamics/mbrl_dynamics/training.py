@@ -143,6 +143,13 @@ def _fit(
     if job.initial is not None:
         weights = decode(job.initial)[0].weights
     data = _prepare(job)
+    scales = np.concatenate([data.input_scaling.std, data.target_scaling.std])
+    if not np.isfinite(scales).all():
+        return TrainingOutcome(
+            TrainingError.DIVERGED,
+            'states or actions are too large for their mean and deviation to be computed',
+            dataset_size=size,
+        )
     ensemble = TrainedEnsemble(weights, data.input_scaling, data.target_scaling)
     members = job.architecture.members
     bootstrap = torch.randint(len(data.inputs), (members, len(data.inputs)), generator=generator)

@@ -1,0 +1,182 @@
+"""What the tests share: small settings, transitions, jobs, and the true cart-pole of PETS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+from mbrl_common.settings import build
+from mbrl_dynamics.encoding import Encoding
+from mbrl_dynamics.ensemble import Architecture
+from mbrl_dynamics.settings import DynamicsSettings, TrainingSettings
+from mbrl_dynamics.training import TrainingJob
+from mbrl_dynamics.transition import Transition
+
+torch.set_num_threads(1)
+
+TASK = {
+    'name': 'cartpole_swingup',
+    'state': ['slider.position', 'hinge.position', 'slider.velocity', 'hinge.velocity'],
+    'angles': ['hinge.position'],
+    'action': ['slider'],
+    'action_low': [-3.0],
+    'action_high': [3.0],
+    'control_period': 0.04,
+    'max_steps': 200,
+}
+
+# PETS's cart-pole: gymnasium's inverted pendulum, hanging, on a longer rail.
+CARTPOLE = """
+<mujoco>
+  <compiler inertiafromgeom="true"/>
+  <default>
+    <joint armature="0" damping="1"/>
+    <geom contype="0" friction="1 0.1 0.1"/>
+  </default>
+  <option gravity="0 0 -9.81" integrator="RK4" timestep="0.02"/>
+  <worldbody>
+    <body name="cart">
+      <joint name="slider" type="slide" axis="1 0 0" limited="true" range="-2.5 2.5"/>
+      <geom type="capsule" quat="0.707 0 0.707 0" size="0.1 0.1"/>
+      <body name="pole">
+        <joint name="hinge" type="hinge" axis="0 1 0"/>
+        <geom type="capsule" fromto="0 0 0 0.001 0 -0.6" size="0.049 0.3"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="slider" gear="100" ctrllimited="true" ctrlrange="-3 3"/>
+  </actuator>
+</mujoco>
+"""
+
+
+def _make_transition(number: int, length: int = 20, **changes: Any) -> Transition:
+    """Transition ``number`` of a session whose episodes have ``length`` steps."""
+    values: dict[str, Any] = {
+        'stamp': number * 40_000_000,
+        'next_stamp': (number + 1) * 40_000_000,
+        'robot': '/mpc_controller',
+        'session': 2**63 + 1,
+        'sequence': number,
+        'episode': number // length,
+        'step': number % length,
+        'state': np.sin(number + np.arange(4.0)),
+        'action': np.cos([float(number)]),
+        'next_state': np.sin(number + np.arange(4.0)) + 0.1 * np.cos(number),
+        'reward': 0.5,
+        'terminated': False,
+        'truncated': number % length == length - 1,
+    }
+    return Transition(**(values | changes))
+
+
+def _assert_same(ours: Transition, theirs: Transition) -> None:
+    """Equal in every bit."""
+    for name in Transition.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+
+
+@pytest.fixture
+def make_settings() -> Callable[..., DynamicsSettings]:
+    """Settings for the cart-pole with small networks and short trainings; ``__`` is a dot."""
+    small = {
+        'task': TASK,
+        'model.members': 3,
+        'model.hidden': [16, 16],
+        'training.updates_after_episode': 40,
+        'training.updates_within_episode': 20,
+        'training.min_transitions': 10,
+    }
+    return lambda **changes: build(
+        DynamicsSettings, {**small, **{k.replace('__', '.'): v for k, v in changes.items()}}
+    )
+
+
+@pytest.fixture
+def architecture() -> Architecture:
+    """A small ensemble for four states, the second an angle, and one action."""
+    return Architecture(Encoding(4, 1, (1,)), 3, (16, 16), 'silu')
+
+
+def _make_job(
+    architecture: Architecture,
+    data: tuple[np.ndarray, np.ndarray, np.ndarray],
+    updates: int,
+    **changes: Any,
+) -> TrainingJob:
+    """A job on (state, action, next state) with every tenth transition held out."""
+    state, action, next_state = data
+    return TrainingJob(
+        architecture,
+        build(TrainingSettings, {'min_transitions': 10, **changes}),
+        updates,
+        seed=0,
+        version=1,
+        state=state,
+        action=action,
+        next_state=next_state,
+        held_out=np.arange(len(state)) % 10 == 0,
+        initial=None,
+    )
+
+
+class CartPole:
+    """The truth."""
+
+    def __init__(self) -> None:
+        self._model = mujoco.MjModel.from_xml_string(CARTPOLE)
+        self._data = mujoco.MjData(self._model)
+
+    def run(self, start: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """States [H + 1, 4] from a start [4] along actions [H, 1]."""
+        mujoco.mj_resetData(self._model, self._data)
+        self._data.qpos[:], self._data.qvel[:] = start[:2], start[2:]
+        states = [start]
+        for action in actions:
+            self._data.ctrl[:] = action
+            mujoco.mj_step(self._model, self._data, 2)
+            states.append(np.concatenate([self._data.qpos, self._data.qvel]))
+        return np.array(states)
+
+    def random_data(
+        self, episodes: int, seed: int = 0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """State, action and next state of episodes of 200 random steps."""
+        generator = np.random.default_rng(seed)
+        parts = []
+        for _ in range(episodes):
+            actions = generator.uniform(-3, 3, (200, 1))
+            states = self.run(generator.normal(0, 0.1, 4), actions)
+            parts.append((states[:-1], actions, states[1:]))
+        state, action, next_state = (np.concatenate(each) for each in zip(*parts))
+        return state, action, next_state
+
+
+@pytest.fixture
+def cartpole() -> CartPole:
+    """The true cart-pole of PETS."""
+    return CartPole()
+
+
+@pytest.fixture
+def make_transition() -> Callable[..., Any]:
+    """Makes transition ``number`` of a session with episodes of ``length`` steps, 20 by default."""
+    return _make_transition
+
+
+@pytest.fixture
+def assert_same() -> Callable[..., Any]:
+    """Asserts that two transitions are equal in every bit."""
+    return _assert_same
+
+
+@pytest.fixture
+def make_job() -> Callable[..., Any]:
+    """Makes a job on (state, action, next state), with every tenth transition held out."""
+    return _make_job
