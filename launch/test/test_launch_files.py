@@ -82,8 +82,15 @@ def test_the_whole_graph_comes_up_in_a_namespace_and_ends_cleanly(tmp_path: Path
         with Probe(namespace='r1') as probe:
             answer = probe.call('mpc_controller/replan', Replan, Replan.Request(), 60.0)
             assert answer.message
-            names = {name for name, space in probe.node.get_node_names_and_namespaces()}
-            assert names >= set(EXECUTABLES)
+            probe.wait_until(
+                lambda: all(
+                    (name, '/r1') in probe.node.get_node_names_and_namespaces()
+                    for name in EXECUTABLES
+                ),
+                30.0,
+                'the nodes',
+            )
+            time.sleep(2.0)  # past the last import, where Python may swallow a SIGINT
     finally:
         output = end(process)
     assert output.count('process has finished cleanly') == len(EXECUTABLES), output
