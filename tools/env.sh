@@ -14,6 +14,7 @@ elif [ -n "${ZSH_VERSION:-}" ]; then
 else
   _mbrl_root=$PWD
   _mbrl_setup=setup.sh
+  [ -e tools/env.sh ] || echo 'error: in a plain sh, source tools/env.sh from its repository' >&2
 fi
 
 if [ -n "${ROS_DISTRO:-}" ] && [ -z "${WHEELS:-}" ] && command -v ros2 > /dev/null; then
