@@ -195,8 +195,11 @@ class DynamicsNode(Node):
         return response
 
     async def _on_train(self, goal_handle: Any) -> Train.Result:
-        if self._job is not None:
-            outcome: TrainingOutcome | None = self._busy()
+        outcome: TrainingOutcome | None
+        if goal_handle.is_cancel_requested:
+            outcome = TrainingOutcome(TrainingError.CANCELLED, 'cancelled before it began')
+        elif self._job is not None:
+            outcome = self._busy()
         else:
             outcome = refuse(self.settings.training, self._learner.dataset_size)
         if outcome is not None:
@@ -225,8 +228,9 @@ class DynamicsNode(Node):
             training_time=outcome.training_time,
         )
 
-    def _on_cancel(self, _: Any) -> CancelResponse:
-        self._worker.cancel()
+    def _on_cancel(self, goal_handle: Any) -> CancelResponse:
+        if goal_handle is self._goal_handle:
+            self._worker.cancel()
         return CancelResponse.ACCEPT
 
     # What others see -----------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def main() -> None:
             continue  # it came after the end of what it was meant for
         try:
             outcome = fit(job, connection.send, lambda: _is_cancelled(connection))
-        except OSError:
+        except (BrokenPipeError, EOFError):
             return  # the node is gone
         except Exception as error:
             outcome = TrainingOutcome(
