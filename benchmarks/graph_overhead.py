@@ -46,7 +46,7 @@ class TimedBridge(SimBridge):
         self.published = 0.0
         self.answers: dict[int, float] = {}  # plan id: seconds from state to command
         self.planning: dict[int, float] = {}  # plan id: seconds spent in the planner
-        self.create_subscription(Plan, 'plan', self._on_plan, STANDARD)
+        self.hot_path.create_subscription(Plan, 'plan', self._on_plan, STANDARD)
 
     def _publish_state(self, episode: int, step: int, truncated: bool) -> None:
         self.published = time.perf_counter()

@@ -106,7 +106,8 @@ def learn(
                 except PlanningFailedError:
                     action = pilot.act_safely()
             state = simulation.step(pilot.act() if action is None else action)
-            transition = pilot.observe(state, simulation.time_ns)
+            pilot.observe(state, simulation.time_ns)
+            transition = pilot.take_transition()
             assert transition is not None
             transitions.append(transition)
             if learner.add(transition).training_due:

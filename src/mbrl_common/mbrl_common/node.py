@@ -29,7 +29,7 @@ T = TypeVar('T')
 
 EXIT_BAD_PARAMETERS = 2
 EXIT_WITH_PARENT = 'MBRL_EXIT_WITH_PARENT'
-REST_PERIOD = 0.01  # s between looks at what is not on a node's hot path
+REST_PERIOD = 0.02  # s between looks at what is not on a node's hot path
 _PR_SET_PDEATHSIG = 1
 _OWN = ('use_sim_time', 'start_type_description_service')
 

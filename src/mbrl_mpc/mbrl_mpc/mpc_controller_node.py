@@ -351,7 +351,8 @@ class MpcController(LifecycleNode):
         message = msg.Command(action=values, source=int(source), plan_id=plan_id)
         message.state_stamp = message.header.stamp = conversions.to_time(state_stamp)
         self._command.publish(message)
-        self._effort.publish(Float64MultiArray(data=values))
+        if self._effort.get_subscription_count():
+            self._effort.publish(Float64MultiArray(data=values))
         self._telemetry.command_sent()
 
     def _state_for_people(self) -> int:

@@ -48,9 +48,27 @@ class EpisodeRecord:
             return math.nan
         return float(np.sqrt(self.squared_error[moving] / self.squared_change[moving]).mean())
 
+    def compare(self, predicted: np.ndarray, state: np.ndarray, next_state: np.ndarray) -> None:
+        """Count one step's prediction; all of shape [state_dim]."""
+        if self.squared_error is None or self.squared_change is None:
+            self.squared_error = np.zeros(len(state))
+            self.squared_change = np.zeros(len(state))
+        self.squared_error += (predicted - next_state) ** 2
+        self.squared_change += (state - next_state) ** 2
+
     def plan_time(self, percentile: float) -> float:
         """A percentile of the planning time [s]; NaN if nothing was planned."""
         return float(np.percentile(self.plan_times, percentile)) if self.plan_times else math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """What led to a state: the state before, its action and stamp, and what was expected."""
+
+    state: np.ndarray
+    action: np.ndarray
+    stamp: int
+    predicted: np.ndarray | None
 
 
 class Pilot:
@@ -79,6 +97,7 @@ class Pilot:
         self._state = np.zeros(settings.task.state_dim)
         self._stamp = 0
         self._action: np.ndarray | None = None
+        self._last: _Step | None = None  # observed, and not taken as a transition yet
         self._plan: PlanResult | None = None
         self._plan_step = 0  # steps of the plan already executed
         self._predicted: np.ndarray | None = None
@@ -112,7 +131,7 @@ class Pilot:
         self.record = EpisodeRecord(episode, explore)
         self._seed = seed
         self._max_steps = max_steps or self.task.max_steps
-        self._action = None
+        self._action = self._last = None
         self._predicted = None
         self.drop_plan()
         self.guard.reset()
@@ -132,44 +151,51 @@ class Pilot:
         """The episode has ended."""
         return self.record.terminated or self.record.truncated
 
-    def observe(self, state: np.ndarray, stamp: int) -> Transition | None:
-        """Take in the state that the last action led to.
+    def observe(self, state: np.ndarray, stamp: int) -> None:
+        """Take in the state that the last action led to; the first one of an episode if there was
+        no action yet. Cheap, because the next plan waits for it; see :meth:`take_transition`.
 
         Args:
             state: shape [state_dim].
             stamp: of the state [ns].
-
-        Returns:
-            The transition into this state; None for the first state of an episode.
         """
         record = self.record
-        transition = None
         if self._action is not None:
-            reward, terminated = self._score(self._state, self._action, state)
             record.steps += 1
-            record.episode_return += reward
-            record.terminated = terminated
-            record.truncated = not terminated and record.steps >= self._max_steps
-            self._compare_with_prediction(state)
-            transition = Transition(
-                stamp=self._stamp,
-                next_stamp=stamp,
-                robot=self._robot,
-                session=self._session,
-                sequence=self._sequence,
-                episode=record.episode,
-                step=record.steps - 1,
-                state=self._state,
-                action=self._action,
-                next_state=state,
-                reward=reward,
-                terminated=record.terminated,
-                truncated=record.truncated,
-            )
-            self._sequence += 1
-            self.total_steps += 1
+            record.terminated = bool(self.objective.terminated(torch.from_numpy(state)))
+            record.truncated = not record.terminated and record.steps >= self._max_steps
+            self._last = _Step(self._state, self._action, self._stamp, self._predicted)
         self._state, self._stamp = state, stamp
         self._action = None
+
+    def take_transition(self) -> Transition | None:
+        """The transition into the state observed last, scored; None for the first of an episode.
+        To be called once after each :meth:`observe`."""
+        last, self._last = self._last, None
+        if last is None:
+            return None
+        record = self.record
+        reward = self._reward(last.state, last.action, self._state)
+        record.episode_return += reward
+        if last.predicted is not None:
+            record.compare(last.predicted, last.state, self._state)
+        transition = Transition(
+            stamp=last.stamp,
+            next_stamp=self._stamp,
+            robot=self._robot,
+            session=self._session,
+            sequence=self._sequence,
+            episode=record.episode,
+            step=record.steps - 1,
+            state=last.state,
+            action=last.action,
+            next_state=self._state,
+            reward=reward,
+            terminated=record.terminated,
+            truncated=record.truncated,
+        )
+        self._sequence += 1
+        self.total_steps += 1
         return transition
 
     @property
@@ -236,21 +262,6 @@ class Pilot:
         seed = derive_seed(self._seed, 'explore', self.record.episode, self.record.steps)
         return np.random.default_rng(seed).uniform(self.guard.low, self.guard.high)
 
-    def _score(
-        self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray
-    ) -> tuple[float, bool]:
-        before, done, after, goal = (
-            torch.from_numpy(array) for array in (state, action, next_state, self.goal)
-        )
-        reward = self.objective.reward(before, done, after, goal)
-        return float(reward), bool(self.objective.terminated(after))
-
-    def _compare_with_prediction(self, state: np.ndarray) -> None:
-        if self._predicted is None:
-            return
-        record = self.record
-        if record.squared_error is None or record.squared_change is None:
-            record.squared_error = np.zeros(len(state))
-            record.squared_change = np.zeros(len(state))
-        record.squared_error += (self._predicted - state) ** 2
-        record.squared_change += (self._state - state) ** 2
+    def _reward(self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> float:
+        arrays = (torch.from_numpy(array) for array in (state, action, next_state, self.goal))
+        return float(self.objective.reward(*arrays))

@@ -339,22 +339,21 @@ class Session:
         self._take_state(state, stamp)
 
     def _take_state(self, state: np.ndarray, stamp: int) -> None:
-        transition = self.pilot.observe(state, stamp)
+        self.pilot.observe(state, stamp)
         self._stamp = stamp
         if self.pilot.done:
-            self._store(transition)
+            self._store(self.pilot.take_transition())
             self._end_episode()
-        elif self.pilot.needs_plan:
+            return
+        if self.pilot.needs_plan:
             self._enter(Phase.PLAN)
             self._plan = None
             if self._gate is None:
                 self._ask_for_plan()
-            self._store(transition)  # after the request: the planner works meanwhile
         else:
             self._send_action()
-            self._store(transition)
-        if not self.pilot.done:
-            self._ports.progress(self._summary(), False)
+        self._store(self.pilot.take_transition())  # now that the others are at work
+        self._ports.progress(self._summary(), False)
 
     def _end_episode(self) -> None:
         self._send_safe()

@@ -82,12 +82,13 @@ class SimBridge(Node):
 
     def _on_command(self, command: Command) -> None:
         stamp, answered = self._joint_state.header.stamp, command.state_stamp
-        if answered.sec != stamp.sec or answered.nanosec != stamp.nanosec:
+        due = answered.sec == stamp.sec and answered.nanosec == stamp.nanosec
+        if command.source == Command.SOURCE_SAFE and not (due and self._episode_open):
+            return  # a controller leaves its robot safe when it ends; here nothing moves anyway
+        if not due:
             self._ignore(f'it answers the state of {_text(answered)}; this is {_text(stamp)}')
             return
         if not self._episode_open:
-            if command.source == Command.SOURCE_SAFE:
-                return  # a controller that leaves its robot safe when an episode has ended
             self._ignore(f'no episode is open; call {self.get_fully_qualified_name()}/reset')
             return
         try:
@@ -149,10 +150,12 @@ class SimBridge(Node):
         observation.state = to_field(self.simulation.state)
         observation.reward = math.nan  # the objective is not the simulation's
         observation.truncated = truncated
-        self._observation_publisher.publish(observation)
+        if self._observation_publisher.get_subscription_count():
+            self._observation_publisher.publish(observation)
 
         self._clock_message.clock = joint_state.header.stamp
-        self._clock_publisher.publish(self._clock_message)
+        if self._clock_publisher.get_subscription_count():
+            self._clock_publisher.publish(self._clock_message)
         self._publish_markers()
         self._repeat_timer.reset()
 
