@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -133,6 +134,7 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> None:
         node = make()
         hot_path = getattr(node, 'hot_path', None)
         executor.add_node(node)
+        gc.freeze()  # what was imported stays: no collection needs to look at it again
         spin(executor, hot_path, lambda: not stopping)
     except SettingsError as error:
         logger = rclpy.logging.get_logger('parameters')
@@ -170,7 +172,8 @@ def spin(
             executor.spin_once(timeout_sec=0.5)
             continue
         hot_path.spin_once(REST_PERIOD)
-        if time.monotonic() >= look_after:
+        late = time.monotonic() - look_after
+        if late >= 0 and (hot_path.take_rest() or late >= REST_PERIOD):
             executor.spin_once(timeout_sec=0)
             look_after = time.monotonic() + REST_PERIOD
 

@@ -57,8 +57,7 @@ class DynamicsNode(Node):
         self._ack = hot.create_publisher(TransitionAck, 'transition_ack', RECORD)
         self._model = hot.create_publisher(ModelSnapshot, 'model', LATCHED)
         self._status = hot.create_publisher(TrainingStatus, 'training_status', LATCHED)
-        self._news = hot.create_guard_condition(self._on_news)
-        self._worker = Worker(self._news.trigger, self.settings.training.niceness)
+        self._worker = Worker(lambda: hot.call_soon(self._on_news), self.settings.training.niceness)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
         self.create_service(Retrain, '~/retrain', self._on_retrain)
         self._action = ActionServer(
@@ -103,6 +102,7 @@ class DynamicsNode(Node):
 
     def _on_transition(self, message: Transition) -> None:
         """Store it, begin the training that it makes due, and only then acknowledge it."""
+        self.hot_path.rest()
         training_due = False
         try:
             ack = self._learner.add(from_message(message))

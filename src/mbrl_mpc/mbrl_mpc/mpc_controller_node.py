@@ -295,6 +295,7 @@ class MpcController(LifecycleNode):
             session.on_plan(plan_id, plan, response.error_msg)
 
         self._planner.call_async(message).add_done_callback(answer)
+        self.hot_path.rest()
 
     def command(self, action: np.ndarray, source: Source, plan_id: int, state_stamp: int) -> None:
         """Send a command, for a simulation and for a ros2_control robot."""

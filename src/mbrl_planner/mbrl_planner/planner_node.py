@@ -76,6 +76,7 @@ class PlannerNode(Node):
         self, request: PlanActions.Request, response: PlanActions.Response
     ) -> PlanActions.Response:
         """Answer a request with a plan, or with what is wrong."""
+        self.hot_path.rest()
         try:
             result = self._planner.plan(self._read(request))
         except PlannerError as error:

@@ -158,6 +158,7 @@ class SimBridge(Node):
             self._clock_publisher.publish(self._clock_message)
         self._publish_markers()
         self._repeat_timer.reset()
+        self.hot_path.rest()
 
     def _repeat_state(self) -> None:
         """No command has come for a while: help whoever missed the state, or joined since."""
