@@ -7,10 +7,11 @@ Plain Python, no ROS. The launch files turn it into ``launch_ros`` actions (``la
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
@@ -46,8 +47,12 @@ class NodeDescription:
     remappings: tuple[tuple[str, str], ...] = ()
     lifecycle: bool = False
 
-    def ros_arguments(self) -> list[str]:
-        """The node's command line, as ROS takes it."""
+    def ros_arguments(self, folder: Path) -> list[str]:
+        """The node's command line, as ROS takes it.
+
+        Args:
+            folder: where the parameters that win over the files are written to.
+        """
         arguments = ['--ros-args', '-r', f'__node:={self.name}']
         if self.namespace:
             arguments += ['-r', f'__ns:=/{self.namespace}']
@@ -55,8 +60,12 @@ class NodeDescription:
             arguments += ['-r', f'{source}:={target}']
         for path in self.parameter_files:
             arguments += ['--params-file', str(path)]
-        for name, value in self.parameters.items():
-            arguments += ['-p', f'{name}:={json.dumps(value)}']  # JSON is YAML without doubts
+        if self.parameters:
+            # Not -p: a section with the node's name in a file wins over that.
+            overrides = folder / f'{self.name}.yaml'
+            section = {f'/**/{self.name}': {'ros__parameters': dict(self.parameters)}}
+            overrides.write_text(yaml.safe_dump(section))
+            arguments += ['--params-file', str(overrides)]
         return [*arguments, '--log-level', self.log_level]
 
 

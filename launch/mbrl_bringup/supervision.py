@@ -225,8 +225,12 @@ class Supervision:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
 
-def node_command(node: NodeDescription) -> list[str]:
+def node_command(node: NodeDescription, folder: Path) -> list[str]:
     """The command that runs a node.
+
+    Args:
+        node: its description.
+        folder: for its own parameters; made if need be.
 
     Raises:
         SupervisionError: if it is not installed.
@@ -242,8 +246,9 @@ def node_command(node: NodeDescription) -> list[str]:
     executable = prefix / 'lib' / node.package / node.executable
     if not executable.exists():
         raise SupervisionError(f"'{executable}' does not exist; build the workspace again")
+    folder.mkdir(parents=True, exist_ok=True)
     # Output goes to the run folder; ROS's own log files would say the same a second time.
-    return [str(executable), *node.ros_arguments(), '--disable-external-lib-logs']
+    return [str(executable), *node.ros_arguments(folder), '--disable-external-lib-logs']
 
 
 class _UnixTransport(xmlrpc.client.Transport):

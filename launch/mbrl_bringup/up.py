@@ -42,7 +42,7 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
         log_level=arguments.log_level,
     )
     nodes = describe_graph(options)
-    commands = {node.name: node_command(node) for node in nodes}
+    commands = {node.name: node_command(node, folder.logs) for node in nodes}
     environment = {
         EXIT_WITH_PARENT: '1',
         'PYTHONUNBUFFERED': '1',

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
-import yaml
+import pytest
+import rclpy
+from rclpy.node import Node
 
 from mbrl_bringup.graph import (
     GraphOptions,
@@ -13,16 +14,9 @@ from mbrl_bringup.graph import (
     describe_graph,
     describe_simulation,
 )
+from mbrl_bringup.tasks import params_file_of
 
 PARAMS = Path('/tasks/swing up.yaml')
-
-
-def parameters_on(arguments: list[str]) -> dict[str, object]:
-    """What rcl would read from ``-p name:=value``."""
-    given = [b for a, b in itertools.pairwise(arguments) if a == '-p']
-    return {
-        name: yaml.safe_load(value) for name, _, value in (each.partition(':=') for each in given)
-    }
 
 
 def test_the_graph_is_the_simulation_and_the_control() -> None:
@@ -57,19 +51,26 @@ def test_choices_reach_the_nodes_that_they_are_for() -> None:
     }
 
 
-def test_a_namespace_may_be_given_with_or_without_slashes() -> None:
+def test_a_namespace_may_be_given_with_or_without_slashes(tmp_path: Path) -> None:
     for namespace in ('robots/r1', '/robots/r1', '/robots/r1/'):
         (node,) = describe_simulation(GraphOptions(PARAMS, namespace=namespace))
-        assert '__ns:=/robots/r1' in node.ros_arguments()
+        assert '__ns:=/robots/r1' in node.ros_arguments(tmp_path)
     (node,) = describe_simulation(GraphOptions(PARAMS))
-    assert not any('__ns' in argument for argument in node.ros_arguments())
+    assert not any('__ns' in argument for argument in node.ros_arguments(tmp_path))
 
 
-def test_arguments_survive_yaml_whatever_is_in_them() -> None:
+@pytest.mark.parametrize('namespace', ['', 'robots/r1'])
+def test_choices_win_over_the_files_sections(namespace: str, tmp_path: Path) -> None:
     folder = Path('/runs/a: b #1 "x" [y]')
-    dynamics = describe_control(GraphOptions(PARAMS, seed=3, run_folder=folder))[0]
-    arguments = dynamics.ros_arguments()
-    assert arguments[0] == '--ros-args'
-    assert parameters_on(arguments) == {'seed': 3, 'data.folder': str(folder)}
-    assert arguments[arguments.index('--params-file') + 1] == str(PARAMS)
-    assert arguments[-2:] == ['--log-level', 'info']
+    options = GraphOptions(params_file_of('cartpole_swingup'), namespace, seed=3, run_folder=folder)
+    dynamics = describe_control(options)[0]
+    context = rclpy.Context()
+    rclpy.init(args=dynamics.ros_arguments(tmp_path), context=context)
+    node = Node('any', context=context, automatically_declare_parameters_from_overrides=True)
+    try:
+        assert node.get_parameter('seed').value == 3  # the file's section for dynamics says 0
+        assert node.get_parameter('data.folder').value == str(folder)
+        assert node.get_parameter('model.members').value == 5
+    finally:
+        node.destroy_node()
+        context.try_shutdown()

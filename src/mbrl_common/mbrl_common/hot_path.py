@@ -83,7 +83,7 @@ class HotPath:
         self._executor.create_task(callback)
 
     def rest(self) -> None:
-        """Said in a callback: others are at work after it, so the rest of the node may be served."""
+        """Said in a callback: others work now, so the rest of the node may be served."""
         self._rests = True
 
     def take_rest(self) -> bool:
