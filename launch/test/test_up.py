@@ -21,6 +21,12 @@ from mbrl_common.testing import isolated_domain
 NODES = ('sim_bridge', 'dynamics', 'planner', 'mpc_controller')
 
 
+def as_in_a_terminal() -> None:
+    """Signals as a user's shell hands them on; nohup and a shell's & have them ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Command:
     """``mbrl`` in a process of its own."""
 
@@ -36,6 +42,7 @@ class Command:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, 'MBRL_TEST': str(folder)},
                 start_new_session=True,
+                preexec_fn=as_in_a_terminal,
             )
 
     def output(self) -> str:
