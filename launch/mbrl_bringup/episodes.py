@@ -20,7 +20,7 @@ class EpisodeRow:
     """``random`` or ``planned``."""
     steps: int
     total_steps: int
-    """Control steps of the run up to its end."""
+    """Control steps of the run up to its end, those of trials that were cut off included."""
     episode_return: float
     terminated: bool
     truncated: bool

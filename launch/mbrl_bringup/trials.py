@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from mbrl_bringup.client import GraphClient, GraphError
 from mbrl_bringup.episodes import EpisodeLog, EpisodeRow
 from mbrl_msgs.action import RunEpisodes, Train
+from mbrl_msgs.msg import EpisodeSummary
 
 
 class Display(Protocol):
@@ -71,28 +72,27 @@ def learn_trials(
             exploring = _train_first(graph, display, watch) and exploration_trials
     done = 0
     while done < trials:
+        status = graph.training_status
         goal = RunEpisodes.Goal(
             episodes=trials - done,
             exploration_episodes=min(max(exploring - done, 0), trials - done),
             seed=seed,
-            first_episode=0 if graph.training_status is None else graph.training_status.episodes,
+            first_episode=status.episodes,
             target_return=target_return,
         )
-        ended: list[EpisodeRow] = []
+        # Steps of trials that were cut off count, too: they are in the dataset.
+        ended = _Ended(log, display, status.dataset_size)
 
-        def on_feedback(feedback: RunEpisodes.Feedback, ended: list[EpisodeRow] = ended) -> None:
+        def on_feedback(feedback: RunEpisodes.Feedback, ended: _Ended = ended) -> None:
             if feedback.episode_ended:
-                row = EpisodeRow.from_summary(feedback.current, log.total_steps)
-                log.append(row)
-                ended.append(row)
-                display.row(row)
+                ended.add(feedback.current)
             else:
                 display.progress(feedback.current)
 
         try:
             result = graph.run_episodes(goal, on_feedback, watch)
         except ControllerLostError as error:
-            done += len(ended)
+            done += ended.count
             display.note(f'{error}; going on once it is back')
             # Only the new process can send this: what was heard of the old one does not count.
             graph.controller_status = None
@@ -101,12 +101,29 @@ def learn_trials(
             )
             continue
         # Feedback may be lost, the result is not.
-        for summary in result.episodes[len(ended) :]:
-            on_feedback(RunEpisodes.Feedback(current=summary, episode_ended=True))
+        for summary in result.episodes[ended.count :]:
+            ended.add(summary)
         if result.error_code != RunEpisodes.Result.NONE:
             raise GraphError(f'the trials ended early: {result.error_msg}')
         return bool(result.target_reached)
     return False
+
+
+class _Ended:
+    """Puts trials on record as they end."""
+
+    def __init__(self, log: EpisodeLog, display: Display, steps_before: int) -> None:
+        self._log = log
+        self._display = display
+        self._steps = steps_before
+        self.count = 0
+
+    def add(self, summary: EpisodeSummary) -> None:
+        row = EpisodeRow.from_summary(summary, self._steps)
+        self._steps = row.total_steps
+        self.count += 1
+        self._log.append(row)
+        self._display.row(row)
 
 
 def _train_first(graph: GraphClient, display: Display, watch: Callable[[], object]) -> bool:

@@ -61,6 +61,7 @@ class ScriptedGraph:
             if not self.lose_feedback:
                 on_feedback(RunEpisodes.Feedback(current=summary, episode_ended=True))
             self.training_status.episodes = episode + 1
+            self.training_status.dataset_size += summary.steps
             result.episodes.append(summary)
             if not explore and summary.episode_return >= goal.target_return:
                 result.target_reached = True
@@ -160,6 +161,13 @@ def test_a_controller_that_comes_back_runs_the_trials_that_are_left(log: Episode
     assert (first.episodes, first.exploration_episodes) == (3, 1)
     assert (second.episodes, second.exploration_episodes, second.first_episode) == (1, 0, 2)
     assert [row.episode for row in log.rows] == [0, 1, 2]
+
+
+def test_steps_of_a_trial_that_was_cut_off_count(log: EpisodeLog) -> None:
+    graph = ScriptedGraph(episodes=2, model=True)
+    graph.training_status.dataset_size = 333
+    learn(graph, log)
+    assert [row.total_steps for row in log.rows] == [533, 733]
 
 
 def test_lost_feedback_costs_no_rows(log: EpisodeLog) -> None:
