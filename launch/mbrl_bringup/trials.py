@@ -61,9 +61,7 @@ def learn_trials(
     Raises:
         GraphError: if the graph refuses, or does not answer.
     """
-    status = graph.wait_until(
-        lambda: graph.training_status, 15.0, lambda: 'no training_status from the dynamics node'
-    )
+    status = _training_status(graph)
     exploring = exploration_trials
     if status.dataset_size > 0:
         exploring = 0
@@ -72,7 +70,7 @@ def learn_trials(
             exploring = _train_first(graph, display, watch) and exploration_trials
     done = 0
     while done < trials:
-        status = graph.training_status
+        status = _training_status(graph)
         goal = RunEpisodes.Goal(
             episodes=trials - done,
             exploration_episodes=min(max(exploring - done, 0), trials - done),
@@ -107,6 +105,12 @@ def learn_trials(
             raise GraphError(f'the trials ended early: {result.error_msg}')
         return bool(result.target_reached)
     return False
+
+
+def _training_status(graph: GraphClient) -> Any:
+    return graph.wait_until(
+        lambda: graph.training_status, 15.0, lambda: 'no training_status from the dynamics node'
+    )
 
 
 class _Ended:
