@@ -26,6 +26,7 @@ import yaml
 from domain_coordinator import domain_id
 
 from mbrl_bringup.tasks import params_file_of
+from mbrl_common.taskfile import node_parameters
 
 mpl.use('Agg')
 from matplotlib import pyplot as plt
@@ -39,8 +40,8 @@ PETS = {400: 9, 600: 54, 800: 82, 1000: 132, 1200: 169, 1600: 177, 3000: 180}
 def run(seed: int, trials: int, folder: Path) -> list[dict[str, str]]:
     """One run; returns the rows of its trials, with what they were measured under."""
     document = yaml.safe_load(params_file_of(TASK).read_text())
-    document['mbrl']['ros__parameters']['target_return'] = 1e9  # never stop early
-    environment = document['sim_bridge']['ros__parameters']['sim']['environment']
+    document['/**/mbrl']['ros__parameters']['target_return'] = 1e9  # never stop early
+    environment = node_parameters(params_file_of(TASK), 'sim_bridge')['sim.environment']
     params = folder / f'{seed}.yaml'
     params.write_text(yaml.safe_dump(document))
     began = time.monotonic()
