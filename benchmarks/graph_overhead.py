@@ -7,7 +7,8 @@ executors, and the controller's own work.
 
     python benchmarks/graph_overhead.py --episodes 4
 
-Prints median and percentiles, and writes one row per run to benchmarks/results/graph_overhead.csv.
+Beside it, in the same run, the floor: the same hops with nothing to do (``bare_chain``). Prints
+median and percentiles, and writes one row per run to benchmarks/results/graph_overhead.csv.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import bare_chain
 import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_share_directory
@@ -132,6 +134,10 @@ def main() -> None:
     for seed in range(arguments.runs):
         with isolated_domain():
             row = measure(arguments.episodes, seed)
+        with isolated_domain():
+            bare = bare_chain.measure(500, row['planning_ms_p50'] * 1e-3)
+        row['bare_chain_ms_p50'] = round(float(np.median(bare[100:])) * 1e3, 3)
+        row['ratio'] = round(row['overhead_ms_p50'] / row['bare_chain_ms_p50'], 2)
         print(', '.join(f'{key} {value}' for key, value in row.items()), flush=True)
         arguments.csv.parent.mkdir(parents=True, exist_ok=True)
         new = not arguments.csv.exists()
