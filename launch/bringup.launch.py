@@ -1,7 +1,7 @@
 """Everything but the robot: dynamics, planner and controller, for any task.
 
-The robot (or its simulation) publishes ``joint_states`` and takes ``command`` or
-``effort_controller/commands``; remap these where they have other names.
+What hangs on its end publishes ``joint_states``, steps by ``command`` and has ``sim_bridge/reset``:
+a simulation in lockstep. Commands also go out on ``effort_controller/commands``.
 """
 
 from launch.actions import OpaqueFunction

@@ -127,4 +127,5 @@ def learn(
             on_episode(done[-1])
         if not pilot.record.explore and pilot.record.episode_return >= target_return:
             break
+    learner.close()
     return done

@@ -48,6 +48,7 @@ class HotPath:
         self._executor = _fast_executor(owner.context)
         self._executor.add_node(self._node)
         self._rests = False
+        self._failure: BaseException | None = None
 
     def create_subscription(
         self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
@@ -78,9 +79,22 @@ class HotPath:
         """As ``Node.create_service``."""
         return self._node.create_service(kind, self._owner.resolve_service_name(service), callback)
 
+    def call(self, client: Any, request: Any, callback: Callable[[Any], None]) -> None:
+        """Call a service; ``callback`` gets the response when it has come."""
+        future = client.call_async(request)
+        future.add_done_callback(lambda done: self._run(lambda: callback(done.result())))
+
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called in the loop's thread; may be called from any thread."""
-        self._executor.create_task(callback)
+        self._executor.create_task(lambda: self._run(callback))
+
+    def _run(self, callback: Callable[[], None]) -> None:
+        # An exception here would end the process inside the events executor, with nothing cleaned
+        # up; spin_once() raises it where it can be dealt with.
+        try:
+            callback()
+        except BaseException as error:
+            self._failure = error
 
     def rest(self) -> None:
         """Said in a callback: others work now, so the rest of the node may be served."""
@@ -96,8 +110,11 @@ class HotPath:
         self._executor.wake()
 
     def spin_once(self, timeout: float) -> None:
-        """Serve one message of the loop, or wait for ``timeout`` [s]."""
+        """Serve one message of the loop, or wait for ``timeout`` [s]; raises what it raised."""
         self._executor.spin_once(timeout_sec=timeout)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
 
     def destroy(self) -> None:
         """Leave the graph."""

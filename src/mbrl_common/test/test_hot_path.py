@@ -88,3 +88,29 @@ def test_the_hot_path_is_hidden(probe: Probe) -> None:
             lambda: [name for name in probe.node.get_node_names() if 'owner' in name]
         )
         assert all(name == 'owner' or name.startswith('_') for name in names)
+
+
+def test_an_exception_in_a_callback_is_raised_where_it_can_be_dealt_with(probe: Probe) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    owner = Owner(context, [])
+
+    def fail(*_: object) -> None:
+        raise ValueError('a bad message')
+
+    try:
+        owner.hot_path.call_soon(fail)
+        with pytest.raises(ValueError, match='a bad message'):
+            for _ in range(10):
+                owner.hot_path.spin_once(0.1)
+        probe.node.create_service(Trigger, 'elsewhere', lambda _, response: response)
+        client = owner.hot_path.create_client(Trigger, '/elsewhere')
+        assert client.wait_for_service(10.0)
+        owner.hot_path.call(client, Trigger.Request(), fail)
+        with pytest.raises(ValueError, match='a bad message'):
+            for _ in range(50):
+                owner.hot_path.spin_once(0.1)
+    finally:
+        owner.hot_path.destroy()
+        owner.destroy_node()
+        context.try_shutdown()

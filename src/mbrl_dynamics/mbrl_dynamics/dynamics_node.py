@@ -122,6 +122,7 @@ class DynamicsNode(Node):
                 next_sequence=self._learner.next_sequence(message.robot, message.session),
                 dataset_size=self._learner.dataset_size,
                 training_due=training_due,
+                training_job=self._job_id if training_due else 0,
                 model_version=self._learner.version,
             )
         )

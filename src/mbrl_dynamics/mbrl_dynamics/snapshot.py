@@ -140,7 +140,7 @@ def _read_header(data: bytes) -> dict[str, Any]:
         'action_dim': _is_size(header.get('action_dim')),
         'members': _is_size(header.get('members')),
         'hidden': _are_ints(header.get('hidden')) and all(map(_is_size, header['hidden'])),
-        'activation': header.get('activation') in ACTIVATIONS,
+        'activation': header.get('activation') in tuple(ACTIVATIONS),
         'version': _is_int(header.get('version')) and header['version'] >= 0,
         'dataset_size': _is_int(header.get('dataset_size')) and header['dataset_size'] >= 0,
         'holdout_error': header.get('holdout_error') is None

@@ -56,6 +56,13 @@ def check_transition(transition: Transition, state_dim: int, action_dim: int) ->
             )
     if not np.isfinite(transition.reward):
         raise ValueError(f'{where}: reward is {transition.reward}; it must be finite')
+    if not 0 <= transition.stamp < 2**31 * 10**9 or transition.next_stamp >= 2**31 * 10**9:
+        raise ValueError(
+            f'{where}: stamps {transition.stamp} and {transition.next_stamp} ns are no ROS times; '
+            'they must be from 0 to below 2**31 s'
+        )
+    if transition.sequence >= 2**63:
+        raise ValueError(f'{where}: sequence must be below 2**63')
     if transition.next_stamp < transition.stamp:
         raise ValueError(
             f'{where}: next_stamp {transition.next_stamp} is before stamp {transition.stamp}'

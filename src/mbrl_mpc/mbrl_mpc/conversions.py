@@ -57,18 +57,38 @@ def plan_request_message(plan_id: int, request: PlanRequest, stamp: Time) -> Pla
     return message
 
 
-def plan_from_response(response: PlanActions.Response) -> PlanResult | PlanFailure:
-    """The planner's answer from its message."""
+def plan_from_response(
+    response: PlanActions.Response, state_dim: int, action_dim: int
+) -> PlanResult | PlanFailure:
+    """The planner's answer from its message; one that cannot be followed is no plan."""
     if response.error_code != PlanActions.Response.NONE:
-        return PlanFailure(response.error_code)
+        try:
+            return PlanFailure(response.error_code)
+        except ValueError:  # of a newer planner
+            return PlanFailure.PLANNING_FAILED
     plan = response.plan
+    if (plan.state_dim, plan.action_dim) != (state_dim, action_dim) or plan.horizon < 1:
+        return PlanFailure.PLANNING_FAILED
+    try:
+        result = _plan_result(plan)
+    except ValueError:  # an array that does not fit the dimensions
+        return PlanFailure.PLANNING_FAILED
+    numbers = (
+        result.actions,
+        result.state_mean,
+        result.warm_start.mean,
+        result.warm_start.elites,
+        result.planning_time,
+    )
+    finite = all(np.isfinite(values).all() for values in numbers)
+    return result if finite else PlanFailure.PLANNING_FAILED
+
+
+def _plan_result(plan: msg.Plan) -> PlanResult:
     steps = (plan.horizon, plan.action_dim)
     states = (plan.horizon + 1, plan.state_dim)
-    actions = from_field(plan.actions, steps)
-    if not np.isfinite(actions).all():
-        return PlanFailure.PLANNING_FAILED
     return PlanResult(
-        actions=actions,
+        actions=from_field(plan.actions, steps),
         state_mean=from_field(plan.state_mean, states),
         state_std=from_field(plan.state_std, states),
         predicted_return=plan.predicted_return,
@@ -86,6 +106,7 @@ def training_from_status(status: msg.TrainingStatus) -> Training:
     """The trainer's status from its message."""
     return Training(
         stamp=nanoseconds(status.stamp),
+        job=status.job_id,
         active=status.state == msg.TrainingStatus.TRAINING,
         model_version=status.model_version,
         holdout_error=status.holdout_error,
@@ -93,8 +114,13 @@ def training_from_status(status: msg.TrainingStatus) -> Training:
     )
 
 
-def goal_from_message(goal: RunEpisodes.Goal) -> EpisodesGoal:
-    """An action goal from its message; raises ValueError if a field is out of range."""
+def goal_from_message(goal: RunEpisodes.Goal, max_steps: int) -> EpisodesGoal:
+    """An action goal from its message; raises ValueError if a field is out of range.
+
+    Args:
+        goal: the message.
+        max_steps: the task's limit of an episode.
+    """
     if goal.episodes < 1:
         raise ValueError(f'episodes is {goal.episodes}; it must be at least 1')
     if goal.exploration_episodes > goal.episodes:
@@ -102,15 +128,22 @@ def goal_from_message(goal: RunEpisodes.Goal) -> EpisodesGoal:
             f'exploration_episodes is {goal.exploration_episodes}; '
             f'it must be at most episodes, {goal.episodes}'
         )
-    if goal.max_steps > 1_000_000:
-        raise ValueError(f'max_steps is {goal.max_steps}; it must be at most 1000000')
+    if goal.max_steps > max_steps:
+        raise ValueError(
+            f"max_steps is {goal.max_steps}; it must be at most the task's, {max_steps}, or 0"
+        )
+    if goal.first_episode + goal.episodes > 2**32:
+        raise ValueError(
+            f'first_episode is {goal.first_episode}; with {goal.episodes} episodes it must be at '
+            f'most {2**32 - goal.episodes}'
+        )
     return EpisodesGoal(
         episodes=goal.episodes,
         exploration_episodes=goal.exploration_episodes,
         seed=goal.seed,
         first_episode=goal.first_episode,
         max_steps=goal.max_steps,
-        target_return=goal.target_return,
+        target_return=goal.target_return or math.nan,
     )
 
 

@@ -25,7 +25,7 @@ from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.session import End, Phase, Session, Source, Summary, Training
 from mbrl_mpc.settings import MpcSettings
-from mbrl_mpc.state import StateAssembler, StateError
+from mbrl_mpc.state import StateAssembler, StateError, check_stamp
 from mbrl_mpc.telemetry import Telemetry
 from mbrl_msgs import msg
 from mbrl_msgs.action import RunEpisodes
@@ -52,7 +52,7 @@ class MpcController(LifecycleNode):
         self._result = RunEpisodes.Result()
         self._training: Training | None = None
         self._active = False
-        self._cancelled = False
+        self._late_plans = 0  # of the sessions before this one
         self._feedback_due = 0.0
         self._plan_message: msg.Plan | None = None
 
@@ -137,18 +137,20 @@ class MpcController(LifecycleNode):
             state = self._assembler.from_joints(
                 message.name, message.position, message.velocity, message.effort
             )
+            stamp = check_stamp(message.header.stamp.sec, message.header.stamp.nanosec)
         except StateError as error:
             self._refuse_state(f'joint_states: {error}')
             return
-        self._on_state(state, nanoseconds(message.header.stamp))
+        self._on_state(state, stamp)
 
     def _on_observation(self, message: msg.Observation) -> None:
         try:
             state = self._assembler.from_vector(message.state)
+            stamp = check_stamp(message.header.stamp.sec, message.header.stamp.nanosec)
         except StateError as error:
             self._refuse_state(f'observation: {error}')
             return
-        self._on_state(state, nanoseconds(message.header.stamp))
+        self._on_state(state, stamp)
 
     def _on_state(self, state: np.ndarray, stamp: int) -> None:
         self._telemetry.state_received()
@@ -165,7 +167,10 @@ class MpcController(LifecycleNode):
                 self._outbox.acknowledge(message.next_sequence)
             return
         self._session.on_ack(
-            message.next_sequence, message.training_due, nanoseconds(message.stamp)
+            message.next_sequence,
+            message.training_due,
+            nanoseconds(message.stamp),
+            message.training_job,
         )
 
     def _on_training_status(self, message: msg.TrainingStatus) -> None:
@@ -207,20 +212,30 @@ class MpcController(LifecycleNode):
 
     def _on_tick(self) -> None:
         if self._session is not None:
-            if self._cancelled:
+            if self._goal_handle.is_cancel_requested:
                 self._session.stop(End.CANCELLED, 'cancelled on request')
             else:
                 self._session.tick()
+                self._hold_still()
             return
         for transition in self._outbox.overdue(time.monotonic(), self.settings.control.ack_timeout):
             self.transition(transition)
+
+    def _hold_still(self) -> None:
+        """A robot does not wait as a simulation does: without a plan for long, be safe."""
+        session = self._session
+        if session is None or session.phase is not Phase.PLAN:
+            return
+        if session.seconds_in_phase > self.settings.control.state_timeout:
+            safe = to_field(self._pilot.guard.safe_action)
+            self._effort.publish(Float64MultiArray(data=safe))
 
     # Episodes ------------------------------------------------------------------------------------
 
     async def _execute(self, goal_handle: Any) -> RunEpisodes.Result:
         refusal = RunEpisodes.Result()
         try:
-            goal = conversions.goal_from_message(goal_handle.request)
+            goal = conversions.goal_from_message(goal_handle.request, self.settings.task.max_steps)
         except ValueError as error:
             refusal.error_code, refusal.error_msg = refusal.INVALID_GOAL, str(error)
         if not refusal.error_code and not self._active:
@@ -236,7 +251,6 @@ class MpcController(LifecycleNode):
         self._goal_handle = goal_handle
         self._finished = Future(executor=self.executor)
         self._result = RunEpisodes.Result()
-        self._cancelled = False
         self._session = Session(
             self._pilot,
             self.settings.control,
@@ -259,7 +273,6 @@ class MpcController(LifecycleNode):
 
     def _on_cancel(self, _: Any) -> CancelResponse:
         # The next tick does it: the goal must be CANCELING before its result is set.
-        self._cancelled = True
         return CancelResponse.ACCEPT
 
     # Ports of the session ------------------------------------------------------------------------
@@ -284,17 +297,18 @@ class MpcController(LifecycleNode):
         stamp = conversions.to_time(self._pilot.stamp)
         message = conversions.plan_request_message(plan_id, request, stamp)
 
-        def answer(future: Future) -> None:
-            response = future.result()
-            if self._session is not session or session is None or response is None:
+        def answer(response: PlanActions.Response) -> None:
+            if self._session is not session or session is None:
                 return
-            plan = conversions.plan_from_response(response)
+            plan = conversions.plan_from_response(
+                response, self.settings.task.state_dim, self.settings.task.action_dim
+            )
             if isinstance(plan, PlanResult):
                 self._telemetry.plan_received(plan.planning_time)
                 self._plan_message = response.plan
             session.on_plan(plan_id, plan, response.error_msg)
 
-        self._planner.call_async(message).add_done_callback(answer)
+        self.hot_path.call(self._planner, message, answer)
         self.hot_path.rest()
 
     def command(self, action: np.ndarray, source: Source, plan_id: int, state_stamp: int) -> None:
@@ -326,6 +340,8 @@ class MpcController(LifecycleNode):
         self._result.error_code = int(end)
         self._result.error_msg = text
         self._result.target_reached = target_reached
+        if self._session is not None:
+            self._late_plans += self._session.late_plans
         self._session = None
         if end is not End.DONE:
             self._telemetry.text = text
@@ -387,9 +403,11 @@ class MpcController(LifecycleNode):
             plan_time_p95=telemetry.plan_time(95),
             state_age=telemetry.state_age,
             plan_age=telemetry.plan_age,
+            late_plans=self._late_plans + (self._session.late_plans if self._session else 0),
             clamped_actions=self._pilot.guard.clamped,
             refused_states=telemetry.refused_states,
             unacknowledged=len(self._outbox),
+            transitions_lost=self._outbox.lost,
             model_error=record.model_error,
             text=telemetry.text,
         )
@@ -407,13 +425,16 @@ class MpcController(LifecycleNode):
             status.WAITING_FOR_PLANNER: 'waiting for the planner',
         }
         waits = status.state in (status.WAITING_FOR_STATE, status.WAITING_FOR_PLANNER)
+        waits = waits or status.transitions_lost > 0
         values = {
             'control rate [Hz]': status.control_rate,
             'plan time p50 [ms]': conversions.finite_or(status.plan_time_p50 * 1e3, 0.0),
             'plan time p95 [ms]': conversions.finite_or(status.plan_time_p95 * 1e3, 0.0),
             'clamped actions': status.clamped_actions,
             'refused states': status.refused_states,
+            'late plans': status.late_plans,
             'unacknowledged transitions': status.unacknowledged,
+            'lost transitions': status.transitions_lost,
             'last message': status.text,
         }
         array = DiagnosticArray()

@@ -105,8 +105,7 @@ class Pilot:
 
     def set_goal(self, goal: np.ndarray) -> None:
         """Set the objective's goal, from the next plan on; raises ValueError if it is not one."""
-        self.objective.check_goal(goal)
-        self.goal = np.array(goal, dtype=np.float64)
+        self.goal = np.array(self.objective.check_goal(goal), dtype=np.float64)
 
     def set_objective(self, settings: ObjectiveSettings) -> None:
         """Score with this objective from the next step on; the goal stays if it still fits."""
@@ -210,7 +209,7 @@ class Pilot:
     def plan_request(self, min_model_version: int = 0) -> PlanRequest:
         """What to ask the planner for the state observed last."""
         warm_start = None
-        if self._control.warm_start and self._plan is not None:
+        if self.warm and self._plan is not None:
             warm_start = self._plan.warm_start.shifted(self._plan_step)
         return PlanRequest(
             state=self._state,
@@ -226,6 +225,11 @@ class Pilot:
         self.record.model_version = plan.model_version
         self.record.model_steps = plan.model_steps
         self.record.plan_times.append(plan.planning_time)
+
+    @property
+    def warm(self) -> bool:
+        """Whether the next request carries a warm start."""
+        return self._control.warm_start and self._plan is not None
 
     def drop_plan(self) -> None:
         """Forget the plan and its warm start."""

@@ -75,6 +75,7 @@ class Training:
     """The trainer's status, as far as a session needs it."""
 
     stamp: int  # when it was sent, on the trainer's clock [ns]
+    job: int  # number of the training in progress, or of the last one
     active: bool
     model_version: int
     holdout_error: float
@@ -156,6 +157,7 @@ class Session:
         self.phase = Phase.OVER
         self.waiting_for_model = False
         self.waiting_for_planner = False
+        self.late_plans = 0  # requests not answered in time
         self.goal = goal
         self._settings = settings
         self._outbox = outbox
@@ -170,8 +172,9 @@ class Session:
         self._reset_stamp: int | None = None  # the reset's answer: stamp of the first state
         self._early: tuple[np.ndarray, int] | None = None  # a state that came before that answer
         self._plan_id = 0
-        self._plan: PlanResult | None = None  # arrived, and not yet known to be usable
-        self._gate: int | None = None  # stamp of an acknowledgement that announced a training
+        self._plan: PlanResult | PlanFailure | None = None  # arrived, not yet known to be usable
+        self._patience = settings.plan_timeout  # until the planner is asked again [s]
+        self._gate: tuple[int, int] | None = None  # training announced: its job, and when [ns]
         self._min_version = 0
         self._next_sequence = 0  # all below are on disk
         self._last_sequence = -1  # newest that was sent
@@ -229,25 +232,40 @@ class Session:
         """The planner's answer."""
         if self.phase is not Phase.PLAN or plan_id != self._plan_id:
             return
-        if isinstance(plan, PlanResult):
-            self._plan = plan
-            self._try_to_act()
-        elif plan in (PlanFailure.NO_MODEL, PlanFailure.MODEL_OUTDATED):
+        self.waiting_for_planner = False
+        if plan in (PlanFailure.NO_MODEL, PlanFailure.MODEL_OUTDATED):
             self.waiting_for_model = True
             self._retry_at = self._clock() + 0.01
-        elif plan is PlanFailure.PLANNING_FAILED:
-            self._ports.warn(f'no plan, sending the safe command: {text}')
-            self._send(self.pilot.act_safely(), Source.SAFE)
-        else:
+        elif plan is PlanFailure.INVALID_REQUEST and self.pilot.warm:
+            # A planner that was started again with another horizon cannot take the old plan.
+            self._ports.warn(f'planning afresh, without warm start: {text}')
+            self.pilot.drop_plan()
+            self._ask_for_plan()
+        elif plan is PlanFailure.INVALID_REQUEST:
             self.stop(End.INTERNAL_ERROR, f'the planner refused the request: {text}')
+        else:
+            if plan is PlanFailure.PLANNING_FAILED:
+                self._ports.warn(f'no plan, sending the safe command: {text}')
+            self._plan = plan
+            self._try_to_act()
 
-    def on_ack(self, next_sequence: int, training_due: bool, stamp: int) -> None:
-        """Transitions below ``next_sequence`` are on disk."""
+    def on_ack(
+        self, next_sequence: int, training_due: bool, stamp: int, training_job: int = 0
+    ) -> None:
+        """Transitions below ``next_sequence`` are on disk.
+
+        Args:
+            next_sequence: of the transition not stored yet.
+            training_due: the transition made a training due.
+            stamp: when this was sent, on the trainer's clock [ns].
+            training_job: number of that training.
+        """
         self._outbox.acknowledge(next_sequence)
         self._next_sequence = max(self._next_sequence, next_sequence)
         self._trainer_away = False
-        if training_due and not self._trained_since(stamp):
-            self._gate = stamp
+        gate = (training_job, stamp)
+        if training_due and not self._trained(gate):
+            self._gate = gate
             self.waiting_for_model = True
             self._plan = None
             if self.phase is Phase.PLAN:
@@ -260,7 +278,7 @@ class Session:
         before, self._training = self._training, training
         if before is not None and training.model_version > before.model_version:
             self._training_time += training.training_time
-        if self._gate is not None and self._trained_since(self._gate):
+        if self._gate is not None and self._trained(self._gate):
             self._gate = None
             self.waiting_for_model = False
             self._min_version = training.model_version
@@ -397,6 +415,11 @@ class Session:
     def _ask_for_plan(self) -> None:
         self._plan_id += 1
         self._plan = None
+        self._patience = self._settings.plan_timeout
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        """The same question under the same number, so that a late answer counts."""
         self._asked = self._clock()
         self._retry_at = math.inf
         self._ports.plan(self._plan_id, self.pilot.plan_request(self._min_version))
@@ -405,8 +428,11 @@ class Session:
         if self._plan is None or self._gate is not None or not self._stored():
             return
         self.waiting_for_model = self.waiting_for_planner = False
-        self.pilot.take_plan(self._plan)
-        self._send_action()
+        if isinstance(self._plan, PlanResult):
+            self.pilot.take_plan(self._plan)
+            self._send_action()
+        else:
+            self._send(self.pilot.act_safely(), Source.SAFE)
 
     def _tick_plan(self, now: float, waited: float) -> None:
         settings = self._settings
@@ -428,18 +454,21 @@ class Session:
                     f'{settings.model_timeout:g} s; is dynamics running, and has it trained?',
                 )
             else:
-                self._ask_for_plan()
-        elif self._retry_at == math.inf and now - self._asked > settings.plan_timeout:
-            if waited > settings.recovery_timeout:
-                self.stop(
-                    End.NO_PLANNER,
-                    f'the planner did not answer within {waited:.1f} s; is it running?',
-                )
-                return
+                self._ask_again()
+        elif self._retry_at < math.inf:
+            pass  # it answered that it has no model, and will be asked soon
+        elif waited > settings.recovery_timeout:
+            self.stop(
+                End.NO_PLANNER,
+                f'the planner did not answer within {waited:.1f} s; is it running?',
+            )
+        elif now - self._asked > self._patience:
             if not self.waiting_for_planner:
                 self._ports.warn('the planner does not answer; asking again until it does')
             self.waiting_for_planner = True
-            self._ask_for_plan()
+            self.late_plans += 1
+            self._patience *= 2  # a planner that is only slow must not drown in questions
+            self._ask_again()
 
     # Commands and transitions --------------------------------------------------------------------
 
@@ -471,9 +500,13 @@ class Session:
     def _stored(self) -> bool:
         return self._trainer_away or self._next_sequence > self._last_sequence
 
-    def _trained_since(self, stamp: int) -> bool:
+    def _trained(self, gate: tuple[int, int]) -> bool:
         training = self._training
-        return training is not None and training.stamp > stamp and not training.active
+        if training is None or training.active:
+            return False
+        job, stamp = gate
+        # A trainer that was started again counts its jobs from the beginning.
+        return training.job >= job if job <= training.job else training.stamp > stamp
 
     def _go_on(self) -> None:
         if self.phase is Phase.PLAN:

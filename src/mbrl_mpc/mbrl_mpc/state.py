@@ -13,6 +13,15 @@ class StateError(ValueError):
     """A message that no state can be made of; the text says what and what would be right."""
 
 
+def check_stamp(sec: int, nanosec: int) -> int:
+    """A message's stamp in nanoseconds; raises StateError if it is none."""
+    if sec < 0 or nanosec >= 1_000_000_000:
+        raise StateError(
+            f'stamp is {sec} s and {nanosec} ns; it must not be negative, and ns below 1000000000'
+        )
+    return sec * 1_000_000_000 + nanosec
+
+
 class StateAssembler:
     """Makes the task's state vector from named joint values, in whatever order they come."""
 

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition as LifecycleTransition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64MultiArray, Header
 
 from mbrl_common.qos import LATCHED
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_msgs.action import RunEpisodes
-from mbrl_msgs.msg import Command, ControllerStatus, Observation
-from mbrl_msgs.srv import Replan, SetGoal
+from mbrl_msgs.msg import Command, ControllerStatus, Observation, Plan
+from mbrl_msgs.srv import PlanActions, Replan, SetGoal
 
 TASK = {
     'task.name': 'cartpole',
@@ -33,7 +34,7 @@ TASK = {
     'task.action_low': [-3.0],
     'task.action_high': [3.0],
     'task.control_period': 0.04,
-    'task.max_steps': 200,
+    'task.max_steps': 100_000,
     'objective.name': 'cartpole_swingup',
 }
 SIMULATION = {key: value for key, value in TASK.items() if not key.startswith('objective')} | {
@@ -66,6 +67,12 @@ def joints(names: list[str], position: list[float], velocity: list[float]) -> Jo
 
 def test_a_doubtful_state_is_refused_with_a_reason_and_the_node_goes_on(probe: Probe) -> None:
     cases = {
+        'stamp is -1 s': JointState(
+            header=Header(stamp=Time(sec=-1)),
+            name=['slider', 'hinge'],
+            position=[0.0] * 2,
+            velocity=[0.0] * 2,
+        ),
         "'hinge.position' is nan": joints(['slider', 'hinge'], [0.0, math.nan], [0.0, 0.0]),
         'velocity must have 2 entries': joints(['slider', 'hinge'], [0.0, 0.0], [0.0]),
         'lacks hinge; it has slider, elbow': joints(['slider', 'elbow'], [0.0] * 2, [0.0] * 2),
@@ -81,7 +88,7 @@ def test_a_doubtful_state_is_refused_with_a_reason_and_the_node_goes_on(probe: P
         assert 'refused: joint_states' in node.output()
         probe.publish('joint_states', JointState, joints(['hinge', 'slider'], [0.0] * 2, [0.0] * 2))
         fine = probe.wait_until(lambda: next((s for s in seen if math.isfinite(s.state_age)), None))
-        assert fine.refused_states == 3
+        assert fine.refused_states == 4
 
 
 def test_an_observation_of_the_wrong_length_is_refused(probe: Probe) -> None:
@@ -98,6 +105,8 @@ def test_goals_out_of_range_are_refused_with_a_code(probe: Probe) -> None:
         for goal, complaint in (
             ({'episodes': 0}, 'episodes is 0; it must be at least 1'),
             ({'episodes': 1, 'exploration_episodes': 2}, 'at most episodes, 1'),
+            ({'episodes': 1, 'max_steps': 100_001}, "at most the task's, 100000"),
+            ({'episodes': 2, 'first_episode': 2**32 - 1}, f'at most {2**32 - 2}'),
         ):
             result = send_goal(probe, **goal).result(10.0)
             assert result.error_code == codes.INVALID_GOAL
@@ -109,6 +118,8 @@ def test_goals_out_of_range_are_refused_with_a_code(probe: Probe) -> None:
         assert '3' in answer.message
         answer = probe.call('mpc_controller/set_goal', SetGoal, SetGoal.Request(goal=[0.5]))
         assert answer.success
+        answer = probe.call('mpc_controller/set_goal', SetGoal, SetGoal.Request())
+        assert answer.success and '[0.0]' in answer.message  # none is the default
         answer = probe.call('mpc_controller/replan', Replan, Replan.Request())
         assert not answer.success and 'no planned episode' in answer.message
 
@@ -142,6 +153,43 @@ def test_without_a_simulation_the_episodes_are_given_up_with_a_reason(probe: Pro
         result = send_goal(probe, episodes=1, exploration_episodes=1).result(20.0)
         assert result.error_code == RunEpisodes.Result.RESET_FAILED
         assert 'is sim_bridge running?' in result.error_msg
+
+
+BAD_PLANS = {
+    'an unknown error': {'error_code': 99},
+    'no horizon': {'plan': Plan(state_dim=4, action_dim=1)},
+    'another action': {'plan': Plan(horizon=1, state_dim=4, action_dim=2)},
+    'arrays that do not fit': {'plan': Plan(horizon=5, state_dim=4, action_dim=1)},
+    'NaN': {
+        'plan': Plan(
+            horizon=1,
+            state_dim=4,
+            action_dim=1,
+            actions=[math.nan],
+            state_mean=[0.0] * 8,
+            state_std=[0.0] * 8,
+            warm_start_mean=[0.0],
+        )
+    },
+}
+
+
+def test_an_answer_that_is_no_plan_becomes_the_safe_command(probe: Probe) -> None:
+    answers = iter(BAD_PLANS.values())
+
+    def plan(_: PlanActions.Request, __: PlanActions.Response) -> PlanActions.Response:
+        return PlanActions.Response(**next(answers))
+
+    probe.node.create_service(PlanActions, 'planner/plan', plan)
+    with (
+        controller(**{'control.ack_timeout': 0.1}),
+        NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION),
+    ):
+        commands = probe.collect('command', Command)
+        result = send_goal(probe, episodes=1, max_steps=len(BAD_PLANS)).result(30.0)
+        assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+        assert result.episodes[0].steps == len(BAD_PLANS)
+        assert {command.source for command in commands} == {Command.SOURCE_SAFE}
 
 
 def test_episodes_can_be_cancelled_and_the_last_command_is_the_safe_one(probe: Probe) -> None:

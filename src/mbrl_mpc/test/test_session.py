@@ -84,7 +84,7 @@ class Graph:
         self.session.on_state(np.full(4, 0.01 * len(self.sent)), self.stamp)
 
     def answer_transition(self, due: bool = False, stamp: int = 0):
-        self.session.on_ack(self.sent[-1].sequence + 1, due, stamp)
+        self.session.on_ack(self.sent[-1].sequence + 1, due, stamp, training_job=2)
 
     def wait(self, seconds: float):
         self.now += seconds
@@ -140,13 +140,13 @@ def test_a_training_that_became_due_is_waited_for_and_planned_with(settings):
     graph.answer_plan()
     graph.answer_command()
     first = graph.requests[-1]
-    graph.session.on_training(Training(5, True, 1, 0.5, 0.0))
+    graph.session.on_training(Training(5, 1, True, 1, 0.5, 0.0))
     graph.answer_transition(due=True, stamp=10)
     graph.session.on_plan(first[0], make_plan())  # made with the old model
     assert len(graph.commands) == 1 and graph.session.waiting_for_model
-    graph.session.on_training(Training(15, True, 1, 0.5, 0.0))
+    graph.session.on_training(Training(15, 2, True, 1, 0.5, 0.0))
     assert len(graph.requests) == 2
-    graph.session.on_training(Training(20, False, 2, 0.4, 1.5))
+    graph.session.on_training(Training(20, 2, False, 2, 0.4, 1.5))
     again = graph.requests[-1]
     assert again[0] > first[0]
     assert again[1].min_model_version == 2
@@ -161,7 +161,7 @@ def test_a_training_that_ended_before_its_announcement_arrived_is_not_waited_for
     graph.answer_reset()
     graph.answer_plan()
     graph.answer_command()
-    graph.session.on_training(Training(20, False, 2, 0.4, 1.5))
+    graph.session.on_training(Training(20, 2, False, 2, 0.4, 1.5))
     graph.answer_transition(due=True, stamp=10)
     assert not graph.session.waiting_for_model
 
@@ -175,7 +175,7 @@ def test_the_last_training_of_an_episode_is_waited_for_before_the_next_begins(se
     graph.answer_command()
     graph.answer_transition(due=True, stamp=10)
     assert len(graph.resets) == 1
-    graph.session.on_training(Training(20, False, 1, 0.4, 1.5))
+    graph.session.on_training(Training(20, 2, False, 1, 0.4, 1.5))
     assert len(graph.resets) == 2
     assert graph.ended[0].steps == 3
 
@@ -193,21 +193,73 @@ def test_a_planner_without_the_model_is_asked_again_until_the_limit(settings):
     assert graph.end is End.NO_MODEL and 'is dynamics running' in graph.text
 
 
-def test_a_planner_that_does_not_answer_is_asked_again_and_late_answers_are_ignored(settings):
+def test_a_silent_planner_is_asked_the_same_again_ever_more_rarely_and_given_up(settings):
+    graph = Graph(settings)
+    graph.answer_reset()
+    for _ in range(600):
+        graph.wait(0.1)
+        if graph.end is not None:
+            break
+    assert graph.end is End.NO_PLANNER
+    assert len({plan_id for plan_id, _ in graph.requests}) == 1
+    assert 3 <= len(graph.requests) <= 7 and graph.session.late_plans == len(graph.requests) - 1
+
+
+def test_a_planner_that_is_only_slow_is_waited_for(settings):
+    graph = Graph(settings)
+    graph.answer_reset()
+    graph.wait(graph.limits.plan_timeout + 0.1)
+    assert len(graph.requests) == 2 and graph.session.waiting_for_planner
+    graph.session.on_plan(graph.requests[0][0], make_plan())
+    assert len(graph.commands) == 1
+    assert not graph.session.waiting_for_planner
+
+
+def test_a_plan_for_a_question_that_was_dropped_is_ignored(settings):
     graph = Graph(settings)
     graph.answer_reset()
     first = graph.requests[-1][0]
-    graph.wait(graph.limits.plan_timeout + 0.1)
-    assert len(graph.requests) == 2 and graph.session.waiting_for_planner
+    graph.session.replan()
     graph.session.on_plan(first, make_plan())
     assert not graph.commands
     graph.answer_plan()
     assert len(graph.commands) == 1
+
+
+def test_a_warm_start_that_the_planner_refuses_is_dropped(settings):
     graph = Graph(settings)
     graph.answer_reset()
-    for _ in range(40):
-        graph.wait(graph.limits.plan_timeout + 0.1)
-    assert graph.end is End.NO_PLANNER
+    graph.answer_plan()
+    graph.answer_command()
+    graph.session.on_plan(graph.requests[-1][0], PlanFailure.INVALID_REQUEST, 'horizon is 30')
+    assert graph.requests[-1][1].warm_start is None
+    graph.session.on_plan(graph.requests[-1][0], PlanFailure.INVALID_REQUEST, 'horizon is 30')
+    assert graph.end is End.INTERNAL_ERROR
+
+
+def test_a_failed_plan_waits_for_storage_and_training_as_any_plan_does(settings):
+    graph = Graph(settings)
+    graph.answer_reset()
+    graph.answer_plan()
+    graph.answer_command()
+    graph.session.on_plan(graph.requests[-1][0], PlanFailure.PLANNING_FAILED, 'all NaN')
+    assert len(graph.commands) == 1
+    graph.answer_transition(due=True, stamp=10)
+    graph.session.on_training(Training(20, 2, False, 2, 0.4, 1.5))
+    graph.answer_plan(version=2)
+    assert [source for _, source, _, _ in graph.commands] == [Source.PLAN] * 2
+
+
+def test_a_trainer_that_was_started_again_counts_from_the_beginning(settings):
+    graph = Graph(settings)
+    graph.answer_reset()
+    graph.answer_plan()
+    graph.answer_command()
+    graph.answer_transition(due=True, stamp=10)
+    graph.session.on_training(Training(9, 1, False, 1, 0.5, 0.0))  # a late one, from before
+    assert graph.session.waiting_for_model
+    graph.session.on_training(Training(30, 1, False, 2, 0.5, 0.0))
+    assert not graph.session.waiting_for_model
 
 
 def test_a_plan_that_failed_becomes_the_safe_command(settings):

@@ -101,8 +101,8 @@ class SimBridge(Node):
             )
             return
         except SimulationError as error:
-            self._episode_open = False
             self.get_logger().error(f'episode {self._observation.episode} ended: {error}')
+            self._begin_again()
             return
         step = self._observation.step + 1
         truncated = step >= self.settings.task.max_steps
@@ -130,6 +130,14 @@ class SimBridge(Node):
         response.message = f'episode {request.episode} begins, seed {request.seed}'
         response.stamp = self._joint_state.header.stamp
         return response
+
+    def _begin_again(self) -> None:
+        """After diverged physics: a sound state, at a time that no one expects. A controller sees
+        from that gap that its episode is over."""
+        self._episode_open = False
+        for _ in range(2):
+            self.simulation.reset(self.settings.sim.seed)
+        self._publish_state(self._observation.episode, step=0, truncated=True)
 
     def _publish_state(self, episode: int, step: int, truncated: bool) -> None:
         """The joint state first: the controller plans from it while the rest is sent."""
