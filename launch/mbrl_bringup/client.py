@@ -165,26 +165,46 @@ class GraphClient:
         timeout: float,
         watch: Callable[[], object] | None,
     ) -> Any:
+        def hand_on(message: Any) -> None:
+            if on_feedback is not None:
+                on_feedback(message.feedback)
+
         client = ActionClient(self._node, kind, action)
         try:
             self.wait_until(
                 client.server_is_ready, 10.0, lambda: f'nobody offers the action {action}', watch
             )
-            callback = None
-            if on_feedback is not None:
-                hand_on = on_feedback
-                callback = lambda message: hand_on(message.feedback)  # noqa: E731
-            accepted = client.send_goal_async(goal, feedback_callback=callback)
-            self.wait_until(
-                accepted.done, 10.0, lambda: f'the action {action} does not answer', watch
-            )
-            if not accepted.result().accepted:
-                raise GraphError(f'the action {action} refused the goal')
-            future = accepted.result().get_result_async()
+            handle = self._send_goal(client, action, goal, hand_on, watch)
+            future = handle.get_result_async()
             self.wait_until(future.done, timeout, lambda: f'the action {action} did not end', watch)
             return future.result().result
         finally:
             client.destroy()
+
+    def _send_goal(
+        self,
+        client: ActionClient,
+        action: str,
+        goal: Any,
+        on_feedback: Callable[[Any], None],
+        watch: Callable[[], object] | None,
+    ) -> Any:
+        # A server that was killed seems to be ready for as long as DDS has not given it up; what
+        # was sent before the next one is known never arrives.
+        for attempts_left in (2, 1, 0):
+            accepted = client.send_goal_async(goal, feedback_callback=on_feedback)
+            try:
+                self.wait_until(
+                    accepted.done, 5.0, lambda: f'the action {action} does not answer', watch
+                )
+            except GraphError:
+                if attempts_left == 0:
+                    raise
+                continue
+            if not accepted.result().accepted:
+                raise GraphError(f'the action {action} refused the goal')
+            break
+        return accepted.result()
 
 
 @contextlib.contextmanager
