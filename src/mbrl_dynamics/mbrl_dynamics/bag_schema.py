@@ -27,7 +27,7 @@ float64[] action                        # shape [action_dim]; as executed, after
 float64[] next_state                    # shape [state_dim]
 float64 reward                          # the objective's reward of this step [-]
 bool terminated                         # next_state ends the episode by the objective's termination
-bool truncated                          # the episode ended here for another reason (time limit, cancelled, fault)
+bool truncated                          # the episode ended here by its time limit; one that was cut off has no last transition
 
 ================================================================================
 MSG: builtin_interfaces/Time
