@@ -83,10 +83,22 @@ def running(
             graph.stop()
 
 
-def run_episodes(probe: Probe, feedback: list[Any] | None = None, **goal: Any) -> Any:
+def run_episodes(
+    probe: Probe, feedback: list[Any] | None = None, timeout: float = 20.0, **goal: Any
+) -> Any:
     """Send the goal; ``target_return`` is never reached unless given."""
     message = RunEpisodes.Goal(**({'target_return': math.nan} | goal))
-    return probe.send_goal('mpc_controller/run_episodes', RunEpisodes, message, feedback, 20.0)
+    return probe.send_goal('mpc_controller/run_episodes', RunEpisodes, message, feedback, timeout)
+
+
+def run_episodes_after_crash(probe: Probe, **goal: Any) -> Any:
+    """As :func:`run_episodes`. DDS takes a while to see that a server was killed, and a new one
+    is there; what is asked meanwhile is lost."""
+    for _ in range(5):
+        time.sleep(2.0)
+        with contextlib.suppress(TimeoutError):
+            return run_episodes(probe, timeout=5.0, **goal)
+    raise TimeoutError('no goal was accepted after the controller had been started again')
 
 
 @pytest.mark.timeout(400)
@@ -131,6 +143,7 @@ def test_a_node_killed_in_mid_trial_comes_back_and_nothing_stored_is_lost(
             60.0,
             'the second trial',
         )
+        probe.wait_until(lambda: acknowledged, 30.0, 'an acknowledgement')
         graph.crash_and_restart(victim)
         before = acknowledged[-1]
         result = goal.result(120.0)
@@ -159,8 +172,7 @@ def test_a_killed_controller_comes_back_and_the_dataset_goes_on(tmp_path: Path) 
         graph.crash_and_restart('mpc_controller')
         stored = acknowledged[-1].dataset_size
         graph.nodes['mpc_controller'].wait_for_output('active: task')
-        time.sleep(2.0)  # the new action server must be known before it is asked
-        result = run_episodes(
+        result = run_episodes_after_crash(
             probe, episodes=2, exploration_episodes=1, first_episode=1, seed=0
         ).result(120.0)
         assert result.error_code == RunEpisodes.Result.NONE, result.error_msg

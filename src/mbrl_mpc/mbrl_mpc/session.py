@@ -488,7 +488,8 @@ class Session:
 
     def _send_safe(self) -> None:
         self._sent = None
-        self._ports.command(self.pilot.guard.safe_action, Source.SAFE, 0, self._stamp)
+        # For the robot, and no answer to a state: a simulation is not to step by it.
+        self._ports.command(self.pilot.guard.safe_action, Source.SAFE, 0, 0)
 
     def _store(self, transition: Transition | None) -> None:
         if transition is None:
