@@ -210,14 +210,14 @@ class Session:
             return
         self._reset_stamp = stamp
         if self._early is not None and self._early[1] == stamp:
-            self._first_state(*self._early)
+            self._take_state(*self._early)
 
     def on_state(self, state: np.ndarray, stamp: int) -> None:
         """A valid state arrived."""
         if self.phase is Phase.RESET:
             self._early = (state, stamp)
             if stamp == self._reset_stamp:
-                self._first_state(state, stamp)
+                self._take_state(state, stamp)
         elif self.phase is Phase.STATE:
             if stamp == self._stamp:
                 self._send_again()
@@ -352,9 +352,6 @@ class Session:
     def _ask_for_reset(self) -> None:
         self._asked = self._clock()
         self._ports.reset(self.pilot.record.episode, self.pilot.reset_seed)
-
-    def _first_state(self, state: np.ndarray, stamp: int) -> None:
-        self._take_state(state, stamp)
 
     def _take_state(self, state: np.ndarray, stamp: int) -> None:
         self.pilot.observe(state, stamp)
