@@ -16,6 +16,7 @@ from mbrl_dynamics.ensemble import Architecture
 from mbrl_dynamics.settings import DynamicsSettings, TrainingSettings
 from mbrl_dynamics.training import TrainingJob
 from mbrl_dynamics.transition import Transition
+from mbrl_sim_bridge.environments.cartpole_pets import CartpolePets
 
 torch.set_num_threads(1)
 
@@ -29,31 +30,6 @@ TASK = {
     'control_period': 0.04,
     'max_steps': 200,
 }
-
-# PETS's cart-pole: gymnasium's inverted pendulum, hanging, on a longer rail.
-CARTPOLE = """
-<mujoco>
-  <compiler inertiafromgeom="true"/>
-  <default>
-    <joint armature="0" damping="1"/>
-    <geom contype="0" friction="1 0.1 0.1"/>
-  </default>
-  <option gravity="0 0 -9.81" integrator="RK4" timestep="0.02"/>
-  <worldbody>
-    <body name="cart">
-      <joint name="slider" type="slide" axis="1 0 0" limited="true" range="-2.5 2.5"/>
-      <geom type="capsule" quat="0.707 0 0.707 0" size="0.1 0.1"/>
-      <body name="pole">
-        <joint name="hinge" type="hinge" axis="0 1 0"/>
-        <geom type="capsule" fromto="0 0 0 0.001 0 -0.6" size="0.049 0.3"/>
-      </body>
-    </body>
-  </worldbody>
-  <actuator>
-    <motor joint="slider" gear="100" ctrllimited="true" ctrlrange="-3 3"/>
-  </actuator>
-</mujoco>
-"""
 
 
 def _make_transition(number: int, length: int = 20, **changes: Any) -> Transition:
@@ -130,7 +106,7 @@ class CartPole:
     """The truth."""
 
     def __init__(self) -> None:
-        self._model = mujoco.MjModel.from_xml_string(CARTPOLE)
+        self._model = CartpolePets().make_model()
         self._data = mujoco.MjData(self._model)
 
     def run(self, start: np.ndarray, actions: np.ndarray) -> np.ndarray:

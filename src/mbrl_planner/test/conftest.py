@@ -18,6 +18,7 @@ from mbrl_dynamics.learner import Learner
 from mbrl_dynamics.settings import DynamicsSettings
 from mbrl_dynamics.transition import Transition
 from mbrl_planner.settings import OptimizerSettings, PlannerSettings
+from mbrl_sim_bridge.environments.cartpole_pets import CartpolePets
 
 torch.set_num_threads(1)
 
@@ -31,32 +32,6 @@ TASK = {
     'control_period': 0.04,
     'max_steps': 200,
 }
-
-# PETS's cart-pole: gymnasium's inverted pendulum, hanging, on a longer rail, and a site at the tip.
-CARTPOLE_XML = """
-<mujoco>
-  <compiler inertiafromgeom="true"/>
-  <default>
-    <joint armature="0" damping="1"/>
-    <geom contype="0" friction="1 0.1 0.1"/>
-  </default>
-  <option gravity="0 0 -9.81" integrator="RK4" timestep="0.02"/>
-  <worldbody>
-    <body name="cart">
-      <joint name="slider" type="slide" axis="1 0 0" limited="true" range="-2.5 2.5"/>
-      <geom type="capsule" quat="0.707 0 0.707 0" size="0.1 0.1"/>
-      <body name="pole">
-        <joint name="hinge" type="hinge" axis="0 1 0"/>
-        <geom type="capsule" fromto="0 0 0 0.001 0 -0.6" size="0.049 0.3"/>
-        <site name="tip" pos="0 0 -0.6"/>
-      </body>
-    </body>
-  </worldbody>
-  <actuator>
-    <motor joint="slider" gear="100" ctrllimited="true" ctrlrange="-3 3"/>
-  </actuator>
-</mujoco>
-"""
 
 
 @pytest.fixture
@@ -91,7 +66,7 @@ class TrueCartpole:
     """The cart-pole in MuJoCo: what happens, and where the tip really is."""
 
     def __init__(self) -> None:
-        self.model = mujoco.MjModel.from_xml_string(CARTPOLE_XML)
+        self.model = CartpolePets().make_model()
         self.data = mujoco.MjData(self.model)
 
     def states(self, state: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -110,7 +85,8 @@ class TrueCartpole:
         self.data.qpos[:] = state[:2]
         self.data.qvel[:] = state[2:]
         mujoco.mj_forward(self.model, self.data)
-        return self.data.site('tip').xpos.copy()
+        pole = self.data.body('pole')
+        return pole.xpos + pole.xmat.reshape(3, 3) @ [0.0, 0.0, -0.6]
 
 
 @pytest.fixture
