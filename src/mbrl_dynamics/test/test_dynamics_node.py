@@ -292,16 +292,16 @@ def test_the_death_of_the_training_process_is_reported_and_made_good(
     with bench(tmp_path, **LONG) as b:
         b.send(*episode(make_transition)[:15])
         goal = b.probe.send_goal('dynamics/train', Train, Train.Goal())
-        b.probe.wait_until(lambda: b.statuses and b.statuses[-1].progress > 0, 20.0, 'progress')
+        b.probe.wait_until(lambda: b.statuses and b.statuses[-1].progress > 0, 60.0, 'progress')
         os.kill(children(b.node.pid)[0], signal.SIGKILL)
-        result = goal.result()
+        result = goal.result(60.0)
         assert result.error_code == Train.Result.INTERNAL_ERROR
         assert 'ended with code -9' in result.error_msg
         b.wait_for_status(state=msg.TrainingStatus.FAILED, model_version=0)
         again = b.probe.send_goal('dynamics/train', Train, Train.Goal())
         b.wait_for_status(state=msg.TrainingStatus.TRAINING, job_id=2)
         again.cancel()
-        assert again.result().error_code == Train.Result.CANCELLED
+        assert again.result(60.0).error_code == Train.Result.CANCELLED
 
 
 def test_a_folder_of_another_task_is_refused_at_the_start(
