@@ -183,7 +183,7 @@ def test_a_killed_controller_comes_back_and_the_dataset_goes_on(tmp_path: Path) 
 
 
 @pytest.mark.timeout(100)
-def test_a_run_in_a_namespace_is_the_same_run(tmp_path: Path) -> None:
+def test_the_graph_runs_in_a_namespace(tmp_path: Path) -> None:
     with isolated_domain(), Probe(namespace='robot1') as probe:
         nodes = [
             NodeProcess(package, name, namespace='robot1', params_file=PARAMS)

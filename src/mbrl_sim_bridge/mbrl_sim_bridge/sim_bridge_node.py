@@ -132,11 +132,10 @@ class SimBridge(Node):
         return response
 
     def _begin_again(self) -> None:
-        """After diverged physics: a sound state, at a time that no one expects. A controller sees
-        from that gap that its episode is over."""
+        """After diverged physics: a sound state, one period after that of the broken step. A
+        controller sees from that gap that its episode is over."""
         self._episode_open = False
-        for _ in range(2):
-            self.simulation.reset(self.settings.sim.seed)
+        self.simulation.reset(self.settings.sim.seed)
         self._publish_state(self._observation.episode, step=0, truncated=True)
 
     def _publish_state(self, episode: int, step: int, truncated: bool) -> None:
