@@ -2,81 +2,118 @@
 
 from __future__ import annotations
 
+import bisect
+
 import numpy as np
 
+from mbrl_dynamics.shared import SharedRows, SharedTransitions
 from mbrl_dynamics.transition import Transition
-
-HOLDOUT_SLOTS = 1 << 32
+from mbrl_dynamics.transitions import Transitions
 
 
 class Dataset:
-    """Growing float64 arrays; ``state``, ``action`` and ``next_state`` are views."""
+    """Transitions of one task. They are only ever added, and never moved or copied."""
 
     def __init__(self, state_dim: int, action_dim: int) -> None:
-        self._size = 0
+        self._rows = SharedRows(state_dim, action_dim)
+        self._senders: dict[tuple[str, int], int] = {}
         self._episodes: set[int] = set()
-        self._state = np.empty((256, state_dim))
-        self._action = np.empty((256, action_dim))
-        self._next_state = np.empty((256, state_dim))
-        self._place = np.empty((256, 2), dtype=np.uint64)  # episode and step
-        self._ends = np.empty(256, dtype=bool)
+        self._ends: list[int] = []  # places of the transitions that end an episode
 
     def __len__(self) -> int:
-        return self._size
+        return self._rows.size
+
+    def reserve(self) -> None:
+        """Make sure that the next :meth:`add` cannot fail.
+
+        Raises:
+            OSError: if the system gives no memory.
+        """
+        self._rows.reserve()
 
     def add(self, transition: Transition) -> None:
-        """Append a transition that ``check_transition`` has passed."""
-        if self._size == len(self._state):
-            self._grow()
-        i = self._size
-        self._state[i] = transition.state
-        self._action[i] = transition.action
-        self._next_state[i] = transition.next_state
-        self._place[i] = transition.episode, transition.step
-        self._ends[i] = transition.ends_episode
-        self._size += 1
+        """Append a transition that ``check_transition`` has passed.
+
+        Raises:
+            OSError: if the system gives no memory.
+        """
+        self._rows.append(
+            sender=self._number((transition.robot, transition.session)),
+            stamp=transition.stamp,
+            next_stamp=transition.next_stamp,
+            sequence=transition.sequence,
+            episode=transition.episode,
+            step=transition.step,
+            state=transition.state,
+            action=transition.action,
+            next_state=transition.next_state,
+            reward=transition.reward,
+            terminated=transition.terminated,
+            truncated=transition.truncated,
+        )
         self._episodes.add(transition.episode)
+        if transition.ends_episode:
+            self._ends.append(len(self) - 1)
+
+    def extend(self, transitions: Transitions) -> None:
+        """Append many that ``check_transitions`` has passed.
+
+        Raises:
+            OSError: if the system gives no memory.
+        """
+        if len(transitions) == 0:
+            return
+        before = len(self)
+        numbers = np.array([self._number(sender) for sender in transitions.senders])
+        self._rows.extend(vars(transitions) | {'sender': numbers[transitions.sender]})
+        self._episodes.update(np.unique(transitions.episode).tolist())
+        ends = np.flatnonzero(transitions.terminated | transitions.truncated)
+        self._ends.extend((before + ends).tolist())
+
+    def share(self) -> SharedTransitions:
+        """A handle to all that there is now, for this or another process; costs nothing."""
+        return self._rows.share(tuple(self._senders))
 
     @property
     def state(self) -> np.ndarray:
         """[N, S]."""
-        return self._state[: self._size]
+        return self.share().load().state
 
     @property
     def action(self) -> np.ndarray:
         """[N, A]."""
-        return self._action[: self._size]
+        return self.share().load().action
 
     @property
     def next_state(self) -> np.ndarray:
         """[N, S]."""
-        return self._next_state[: self._size]
+        return self.share().load().next_state
+
+    def held_out(self, fraction: float) -> np.ndarray:
+        """Which transitions are held out, bool [N]: a hash of (episode, step) decides."""
+        stored = self.share().load()
+        return np.asarray(_hash(stored.episode, stored.step) < np.uint64(round(fraction * 2**32)))
 
     @property
     def episodes(self) -> int:
         """How many different episode numbers there are."""
         return len(self._episodes)
 
+    def episodes_ended_since(self, index: int) -> int:
+        """How many episodes ended in a transition from ``index`` on."""
+        return len(self._ends) - bisect.bisect_left(self._ends, index)
+
     def ends_episode_since(self, index: int) -> bool:
         """Whether an episode ended in a transition from ``index`` on."""
-        return bool(self._ends[index : self._size].any())
+        return self.episodes_ended_since(index) > 0
 
-    def held_out(self, fraction: float) -> np.ndarray:
-        """Which transitions are held out: a hash of (episode, step) falls below ``fraction``; [N].
+    def _number(self, sender: tuple[str, int]) -> int:
+        return self._senders.setdefault(sender, len(self._senders))
 
-        So a transition once held out always is, whatever comes after it and however often the
-        dataset is loaded again.
-        """
-        place = self._place[: self._size]
-        mixed = place[:, 0] * np.uint64(0x9E3779B97F4A7C15) + place[:, 1] + np.uint64(1)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed = (mixed ^ (mixed >> np.uint64(31))) >> np.uint64(32)
-        return np.asarray(mixed < np.uint64(round(fraction * HOLDOUT_SLOTS)))
 
-    def _grow(self) -> None:
-        for name in ('_state', '_action', '_next_state', '_place', '_ends'):
-            array = getattr(self, name)
-            grown = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
-            grown[: self._size] = array
-            setattr(self, name, grown)
+def _hash(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    mixed = high.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + low.astype(np.uint64)
+    mixed += np.uint64(1)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(32))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import resource
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mujoco
@@ -156,3 +158,17 @@ def assert_same() -> Callable[..., Any]:
 def make_job() -> Callable[..., Any]:
     """Makes a job on (state, action, next state), with every tenth transition held out."""
     return _make_job
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], None]]:
+    """Lets this process write no file beyond a size, as a full disk would; -1: any size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else before[0], before[1]))
+
+    yield limit
+    limit(-1)
+    signal.signal(signal.SIGXFSZ, handler)

@@ -160,20 +160,6 @@ def test_the_same_episode_again_gets_a_file_beside_the_first(
     assert [transition.sequence for transition in read_folder(tmp_path)] == list(range(13))
 
 
-@pytest.fixture
-def small_disk() -> Iterator[Callable[[int], None]]:
-    """Lets this process write no file beyond a size; the error is the disk's."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    def limit(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else before[0], before[1]))
-
-    yield limit
-    limit(-1)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_a_write_that_fails_leaves_the_bag_as_it_was(
     unfinished: Path, tmp_path: Path, make_transition: Make, small_disk: Callable[[int], None]
 ) -> None:

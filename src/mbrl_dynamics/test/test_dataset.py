@@ -1,4 +1,4 @@
-"""The arrays in memory, and which transitions are held out."""
+"""The transitions in memory."""
 
 from __future__ import annotations
 
@@ -8,49 +8,88 @@ import numpy as np
 import pytest
 
 from mbrl_dynamics.dataset import Dataset
+from mbrl_dynamics.shared import SEGMENT
 from mbrl_dynamics.transition import Transition
+from mbrl_dynamics.transitions import Transitions
+
+Make = Callable[..., Transition]
 
 
 @pytest.fixture
-def dataset(make_transition: Callable[..., Transition]) -> Dataset:
+def dataset(make_transition: Make) -> Dataset:
+    """Fifty episodes of twenty steps."""
     filled = Dataset(4, 1)
     for number in range(1000):
         filled.add(make_transition(number))
     return filled
 
 
-def test_it_grows_and_keeps_everything_in_order(
-    dataset: Dataset, make_transition: Callable[..., Transition]
+def assert_equal(ours: Transitions, theirs: Transitions) -> None:
+    for name, column in vars(theirs).items():
+        np.testing.assert_array_equal(getattr(ours, name), column, err_msg=name)
+
+
+def test_one_by_one_and_many_at_once_are_the_same(dataset: Dataset, make_transition: Make) -> None:
+    expected = Transitions.from_list(make_transition(number) for number in range(1000))
+    at_once = Dataset(4, 1)
+    for begin, end in ((0, 1), (1, 1), (1, 700), (700, 1000)):
+        at_once.extend(expected[begin:end])
+    for filled in (dataset, at_once):
+        assert len(filled) == 1000
+        assert filled.episodes == 50
+        assert_equal(filled.share().load(), expected)
+
+
+def test_nothing_is_lost_where_memory_is_added(make_transition: Make) -> None:
+    count = 3 * SEGMENT + 1
+    many = Transitions.from_arrays(
+        np.arange(4.0 * count).reshape(-1, 4), np.ones((count, 1)), np.zeros((count, 4))
+    )
+    filled = Dataset(4, 1)
+    filled.extend(many[: SEGMENT - 1])
+    filled.add(make_transition(0))
+    filled.add(make_transition(1))
+    filled.extend(many[SEGMENT + 1 :])
+    stored = filled.share().load()
+    assert len(stored) == count
+    for place in (0, SEGMENT - 2, SEGMENT + 1, 2 * SEGMENT - 1, 2 * SEGMENT, count - 1):
+        np.testing.assert_array_equal(stored.state[place], many.state[place])
+    assert list(stored.sequence[SEGMENT - 1 : SEGMENT + 1]) == [0, 1]
+
+
+def test_senders_are_told_apart(make_transition: Make) -> None:
+    filled = Dataset(4, 1)
+    filled.add(make_transition(0, robot='b'))
+    both = [make_transition(1, robot='a'), make_transition(2, robot='b')]
+    filled.extend(Transitions.from_list(both))
+    filled.add(make_transition(3, robot='a', session=5))
+    stored = filled.share().load()
+    names = [stored.senders[number] for number in stored.sender]
+    session = make_transition(0).session
+    assert names == [('b', session), ('a', session), ('b', session), ('a', 5)]
+
+
+def test_it_knows_how_many_episodes_ended_since(dataset: Dataset, make_transition: Make) -> None:
+    for index, count in ((0, 50), (19, 50), (20, 49), (980, 1), (999, 1), (1000, 0)):
+        assert dataset.episodes_ended_since(index) == count
+        assert dataset.ends_episode_since(index) == (count > 0)
+    dataset.extend(Transitions.from_list(make_transition(n) for n in range(1000, 1045)))
+    assert dataset.episodes_ended_since(990) == 3
+    assert dataset.episodes == 53
+    dataset.add(make_transition(1045, terminated=True))
+    assert dataset.episodes_ended_since(1040) == 1
+
+
+def test_a_dataset_that_finds_no_room_says_so_beforehand(
+    make_transition: Make, small_disk: Callable[[int], None]
 ) -> None:
-    assert len(dataset) == 1000
-    assert dataset.episodes == 50
-    for number in (0, 255, 256, 511, 999):
-        transition = make_transition(number)
-        np.testing.assert_array_equal(dataset.state[number], transition.state)
-        np.testing.assert_array_equal(dataset.action[number], transition.action)
-        np.testing.assert_array_equal(dataset.next_state[number], transition.next_state)
-
-
-def test_it_knows_whether_an_episode_ended_since(dataset: Dataset) -> None:
-    assert dataset.ends_episode_since(980)
-    assert not dataset.ends_episode_since(1000)
-
-
-def test_what_is_held_out_stays_held_out_as_the_dataset_grows(
-    make_transition: Callable[..., Transition],
-) -> None:
-    growing = Dataset(4, 1)
-    before = growing.held_out(0.2)
-    for number in range(400):
-        growing.add(make_transition(number))
-        after = growing.held_out(0.2)
-        np.testing.assert_array_equal(after[: len(before)], before)
-        before = after
-
-
-def test_the_share_held_out_is_what_was_asked_for(dataset: Dataset) -> None:
-    assert not dataset.held_out(0.0).any()
-    assert 60 <= dataset.held_out(0.1).sum() <= 140
-    assert 440 <= dataset.held_out(0.5).sum() <= 560
-    narrow, wide = dataset.held_out(0.1), dataset.held_out(0.5)
-    assert (wide | ~narrow).all()
+    filled = Dataset(4, 1)
+    small_disk(1000)  # it counts for files in memory, too
+    with pytest.raises(OSError):
+        filled.reserve()
+    with pytest.raises(OSError):
+        filled.add(make_transition(0))
+    assert len(filled) == 0
+    small_disk(-1)
+    filled.add(make_transition(0))
+    assert len(filled.share().load()) == 1
