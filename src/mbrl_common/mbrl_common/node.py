@@ -24,7 +24,7 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from mbrl_common.hot_path import HotPath
-from mbrl_common.settings import Setting, SettingsError, build, describe
+from mbrl_common.settings import Setting, SettingsError, build, describe, preset_defaults
 
 T = TypeVar('T')
 
@@ -58,11 +58,13 @@ def declare_settings(node: Node, cls: type[T], on_change: Callable[[T], None] | 
     given = {name: list(v) if _is_array(v) else v for name, v in given.items()}
     settings = build(cls, given, where=f"node '{node.get_fully_qualified_name()}'")
     leaves = {leaf.name: leaf for leaf in describe(cls)}
+    presets = preset_defaults(cls, given)
     for leaf in leaves.values():
         if leaf.name in given:
             node.set_descriptor(leaf.name, _descriptor(leaf))
         else:
-            default = list(leaf.default) if isinstance(leaf.default, tuple) else leaf.default
+            default = presets.get(leaf.name, leaf.default)
+            default = list(default) if isinstance(default, tuple) else default
             if default == []:  # an empty list has no ROS type of its own
                 node.declare_parameter(leaf.name, None, _descriptor(leaf))
             else:

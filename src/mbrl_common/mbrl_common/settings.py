@@ -172,15 +172,16 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = '') -> T:
     given = flatten(mapping)
     known = {leaf.name: leaf for leaf in describe(cls)}
     problems: list[str] = []
+    defaults = preset_defaults(cls, given)
     for name in given.keys() - known.keys():
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ''
         problems.append(f"unknown parameter '{name}'{hint}")
     values: dict[str, Any] = {}
     for name, leaf in known.items():
-        if name in given:
+        if name in given or name in defaults:
             try:
-                values[name] = leaf.check(given[name])
+                values[name] = leaf.check(given[name] if name in given else defaults[name])
             except SettingsError as error:
                 problems += error.problems
         elif leaf.required:
@@ -194,6 +195,17 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = '') -> T:
         except SettingsError as error:  # from a __post_init__ that compares several settings
             problems += error.problems
     raise SettingsError([f'{where}: {p}' if where else p for p in sorted(problems)])
+
+
+def preset_defaults(cls: type, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Defaults that the preset chosen in ``given``, dotted names to values, puts for others.
+
+    A settings class offers presets by a class variable ``PRESETS``, from name to dotted names to
+    values, beside a setting ``preset`` that chooses one.
+    """
+    presets: Mapping[str, Mapping[str, Any]] = getattr(cls, 'PRESETS', {})
+    chosen = given.get('preset')
+    return presets.get(chosen, {}) if isinstance(chosen, str) else {}
 
 
 def to_flat(instance: Any, prefix: str = '') -> dict[str, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import pytest
 
@@ -113,3 +114,21 @@ def test_a_field_that_is_no_setting_is_a_programming_error():
 
     with pytest.raises(TypeError, match=r'Broken\.plain is not a setting'):
         list(describe(Broken))
+
+
+@dataclasses.dataclass(frozen=True)
+class WithPresets:
+    """A group, and presets for it."""
+
+    inner: Inner
+    preset: str = setting('recipe', 'none', choices=('none', 'large'))
+
+    PRESETS: ClassVar = {'none': {}, 'large': {'inner.size': 9, 'inner.names': ['c']}}
+
+
+def test_a_preset_changes_defaults_and_what_is_given_wins():
+    assert build(WithPresets, {'inner.size': 1}).inner == Inner(1, ('a', 'b'))
+    assert build(WithPresets, {'preset': 'large'}).inner == Inner(9, ('c',))
+    assert build(WithPresets, {'preset': 'large', 'inner.size': 2}).inner == Inner(2, ('c',))
+    with pytest.raises(SettingsError, match=r"'preset' is 'huge'.*'none', 'large'"):
+        build(WithPresets, {'preset': 'huge', 'inner.size': 1})

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from mbrl_dynamics.bag import BagError, bags, read
 from mbrl_dynamics.dataset import Dataset
-from mbrl_dynamics.encoding import Encoding
-from mbrl_dynamics.ensemble import Architecture
 from mbrl_dynamics.model_store import ModelStore
 from mbrl_dynamics.recorder import Recorder
 from mbrl_dynamics.schedule import updates_due
@@ -64,12 +62,7 @@ class Learner:
         """
         self.settings = settings
         task = settings.task
-        self._architecture = Architecture(
-            Encoding(task.state_dim, task.action_dim, task.angle_indices),
-            settings.model.members,
-            settings.model.hidden,
-            settings.model.activation,
-        )
+        self._architecture = settings.architecture()
         self._dataset = Dataset(task.state_dim, task.action_dim)
         self._sequences: dict[tuple[str, int], Sequences] = {}
         self._recorder: Recorder | None = None
@@ -109,20 +102,21 @@ class Learner:
         return self._save_errors + (self._recorder.errors if self._recorder is not None else 0)
 
     @property
-    def updates_due(self) -> int:
-        """Gradient updates of the training that is due now; 0 if none is."""
+    def updates_due(self) -> int | None:
+        """Gradient updates of the training that is due now, 0 for as many as the epochs take; None
+        if none is due."""
         return updates_due(
             self.settings.training,
             self.dataset_size,
             self._trained_size,
-            self._dataset.ends_episode_since(self._trained_size),
+            self._dataset.episodes_ended_since(self._trained_size),
             self.snapshot is not None,
         )
 
     @property
     def training_due(self) -> bool:
         """Whether a training should begin now."""
-        return self.updates_due > 0
+        return self.updates_due is not None
 
     def add(self, transition: Transition) -> Ack:
         """Store a transition; one that is stored already is only acknowledged again.
@@ -159,22 +153,23 @@ class Learner:
         Args:
             from_scratch: begin with new random weights rather than with those of the last model.
         """
-        training = self.settings.training
-        updates = self.updates_due or training.updates_after_episode
-        initial = None if from_scratch else self._initial_weights()
+        settings = self.settings
+        updates = self.updates_due
+        if updates is None:
+            updates = 0 if settings.training.epochs else settings.training.updates_after_episode
+        from_scratch = from_scratch or settings.training.from_scratch
         self._trained_size = self.dataset_size
         self._training = True
         return TrainingJob(
-            self._architecture,
-            training,
-            updates,
-            self.settings.seed,
-            self._last_version + 1,
-            self._dataset.state.copy(),
-            self._dataset.action.copy(),
-            self._dataset.next_state.copy(),
-            self._dataset.held_out(training.holdout_fraction),
-            initial,
+            architecture=self._architecture,
+            settings=settings.training,
+            updates=updates,
+            seed=settings.seed,
+            version=self._last_version + 1,
+            data=self._dataset.share(),
+            initial=None if from_scratch else self._initial_weights(),
+            elites=settings.model.elites,
+            limits=settings.limits(),
         )
 
     def finish(self, job: TrainingJob, outcome: TrainingOutcome) -> Snapshot | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,37 +12,87 @@ from mbrl_dynamics.encoding import Encoding
 from mbrl_dynamics.ensemble import ACTIVATIONS, bound_logvar
 from mbrl_dynamics.snapshot import Snapshot, TrainedEnsemble, decode
 
+_Layer = tuple[Tensor, Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What each member says of its own rows, in physical units.
+
+    Attributes:
+        mean: [E, N, S], the next state.
+        variance: [E, N, S], of the next state; None: the members are deterministic, or it was not
+            asked for.
+        reward: [E, N], of the step; None: it is not learned.
+        end: [E, N], probability that the step ends the episode; None: it is not learned.
+    """
+
+    mean: Tensor
+    variance: Tensor | None
+    reward: Tensor | None
+    end: Tensor | None
+
 
 class DynamicsModel:
-    """Predicts the next state with every member of an ensemble at once; float32, no gradients.
+    """Predicts the next state with every elite of an ensemble at once; float32, no gradients.
+
+    A model with a history of K takes the K last states and actions side by side, the newest first.
 
     The scaling of inputs and targets is folded, in float64, into the first and the last layer. The
-    first layer takes [state, sines, cosines, action], with zeros for the angles themselves, so
+    first layer takes [states, sines, cosines, actions], with zeros for what does not enter, so
     that no entry of the state has to be gathered.
     """
 
     def __init__(self, ensemble: TrainedEnsemble, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         architecture = ensemble.weights.architecture
-        self.members = architecture.members
-        self.state_dim = architecture.encoding.state_dim
-        self.action_dim = architecture.encoding.action_dim
+        encoding = architecture.encoding
+        chosen = list(ensemble.elites or range(architecture.members))
+        self.members = len(chosen)
+        self.state_dim = encoding.state_dim
+        self.action_dim = encoding.action_dim
+        self.history = encoding.history
+        self.probabilistic = architecture.probabilistic
+        self.learns_reward = architecture.learns_reward
+        self.learns_termination = architecture.learns_termination
         self._activate = ACTIVATIONS[architecture.activation].forward
-        self._angles = torch.tensor(architecture.encoding.angles, dtype=torch.long)
-        layers = [(w.double(), b.double()) for w, b in ensemble.weights.layers]
-        layers[0] = _fold_inputs(layers[0], ensemble, architecture.encoding)
-        self._layers = [(w.float().contiguous(), b.float()) for w, b in layers[:-1]]
-        weight, bias = layers[-1]
-        scale = torch.from_numpy(ensemble.targets.std)
-        shift = torch.from_numpy(ensemble.targets.mean)
-        s = self.state_dim
-        self._mean = (
-            (weight[..., :s] * scale).float().contiguous(),
-            (bias[..., :s] * scale + shift).float().contiguous(),
+        angles = [k * self.state_dim + i for k in range(self.history) for i in encoding.circular]
+        self._angles = torch.tensor(angles, dtype=torch.long)
+
+        layers = [(w[chosen].double(), b[chosen].double()) for w, b in ensemble.weights.layers]
+        layers[0] = _fold_inputs(layers[0], ensemble, encoding)
+        self._layers = [_single(layer) for layer in layers[:-1]]
+        self._clip = _clip_of_inputs(ensemble, encoding)
+
+        predicted, count = list(encoding.predicted), architecture.targets
+        scale = torch.from_numpy(ensemble.targets.std).double()
+        shift = torch.from_numpy(ensemble.targets.mean).double()
+        entries = len(predicted)
+        self._mean = _single(
+            _spread(
+                _columns(layers[-1], slice(0, entries), scale[:entries], shift[:entries]),
+                predicted,
+                self.state_dim,
+            )
         )
-        self._raw = (weight[..., s:].float().contiguous(), bias[..., s:].float().contiguous())
-        self._bounds = ensemble.weights.min_logvar, ensemble.weights.max_logvar
-        self._variance_scale = (scale * scale).float()
+        self.target_scale = torch.full((self.state_dim,), math.inf)
+        """[S]: deviation of each target in the training data; infinite where there is none."""
+        self.target_scale[predicted] = scale[:entries].float()
+        self._keep: Tensor | None = None
+        if encoding.targets_absolute:
+            self._keep = torch.ones(self.state_dim)
+            self._keep[list(encoding.targets_absolute)] = 0.0
+        if self.probabilistic:
+            raw = _columns(layers[-1], slice(count, count + entries))
+            self._raw = _single(_spread(raw, predicted, self.state_dim))
+            low, high = (each[chosen, :, :entries] for each in ensemble.weights.bounds)
+            self._bounds = _spread((low, high), predicted, self.state_dim)
+            self._variance_scale = torch.zeros(self.state_dim)
+            self._variance_scale[predicted] = scale[:entries].square().float()
+        self._heads = self._extra_heads(layers[-1], architecture.outputs, entries, scale, shift)
+        limits = ensemble.limits
+        self._low = torch.tensor(limits.state_low) if limits.state_low else None
+        self._high = torch.tensor(limits.state_high) if limits.state_high else None
 
     @classmethod
     def from_bytes(cls, data: bytes) -> DynamicsModel:
@@ -59,50 +112,123 @@ class DynamicsModel:
         """Mean next state of each member, on its own rows.
 
         Args:
-            state: [E, N, S], physical units.
-            action: [E, N, A], physical units.
+            state: [E, N, K * S], physical units, the newest first.
+            action: [E, N, K * A], physical units, the newest first.
 
         Returns:
             [E, N, S], physical units.
         """
-        weight, bias = self._mean
-        return state + torch.baddbmm(bias, self._features(state, action), weight)
+        return self._next(state, self._features(state, action))
 
     @torch.no_grad()
-    def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the next state of each member, on its own rows.
+    def predict(self, state: Tensor, action: Tensor, variance: bool = True) -> Prediction:
+        """All that each member says of its own rows.
 
         Args:
-            state: [E, N, S], physical units.
-            action: [E, N, A], physical units.
-
-        Returns:
-            mean and variance, each [E, N, S], physical units (squared).
+            state: [E, N, K * S], physical units, the newest first.
+            action: [E, N, K * A], physical units, the newest first.
+            variance: whether that is wanted.
         """
         features = self._features(state, action)
-        mean = torch.baddbmm(self._mean[1], features, self._mean[0])
-        raw = torch.baddbmm(self._raw[1], features, self._raw[0])
-        return state + mean, bound_logvar(raw, *self._bounds).exp() * self._variance_scale
+        spread = None
+        if variance and self.probabilistic:
+            raw = torch.baddbmm(self._raw[1], features, self._raw[0])
+            low, high = self._bounds
+            spread = bound_logvar(raw, low, high).exp_().mul_(self._variance_scale)
+        reward = end = None
+        if self._heads is not None:
+            heads = torch.baddbmm(self._heads[1], features, self._heads[0])
+            reward = heads[..., 0] if self.learns_reward else None
+            end = heads[..., -1].sigmoid() if self.learns_termination else None
+        return Prediction(self._next(state, features), spread, reward, end)
+
+    def _next(self, state: Tensor, features: Tensor) -> Tensor:
+        out = torch.baddbmm(self._mean[1], features, self._mean[0])
+        newest = state[..., : self.state_dim]
+        out = out + newest if self._keep is None else torch.addcmul(out, newest, self._keep)
+        if self._low is not None or self._high is not None:
+            out = torch.clamp(out, self._low, self._high)
+        return out
 
     def _features(self, state: Tensor, action: Tensor) -> Tensor:
         angles = state.index_select(-1, self._angles)
         x = torch.cat([state, angles.sin(), angles.cos(), action], dim=-1)
+        if self._clip is not None:
+            x = torch.clamp(x, *self._clip)
         for weight, bias in self._layers:
             x = self._activate(torch.baddbmm(bias, x, weight))
         return x
 
+    def _extra_heads(
+        self, layer: _Layer, outputs: int, reward: int, scale: Tensor, shift: Tensor
+    ) -> _Layer | None:
+        """Columns of the reward and of the end's logit."""
+        parts = []
+        if self.learns_reward:
+            at = slice(reward, reward + 1)
+            parts.append(_columns(layer, at, scale[at], shift[at]))
+        if self.learns_termination:
+            parts.append(_columns(layer, slice(outputs - 1, outputs)))
+        if not parts:
+            return None
+        weights, biases = zip(*parts)
+        return _single((torch.cat(weights, dim=-1), torch.cat(biases, dim=-1)))
 
-def _fold_inputs(
-    layer: tuple[Tensor, Tensor], ensemble: TrainedEnsemble, encoding: Encoding
-) -> tuple[Tensor, Tensor]:
-    """The first layer for unscaled [state, sines, cosines, action]."""
+
+def _single(layer: _Layer) -> _Layer:
+    return layer[0].float().contiguous(), layer[1].float().contiguous()
+
+
+def _columns(
+    layer: _Layer, at: slice, scale: Tensor | None = None, shift: Tensor | None = None
+) -> _Layer:
+    """Some outputs of the last layer, in physical units where a scaling is given."""
+    weight, bias = layer[0][..., at], layer[1][..., at]
+    if scale is None or shift is None:
+        return weight, bias
+    return weight * scale, bias * scale + shift
+
+
+def _spread(tensors: _Layer, columns: list[int], width: int) -> _Layer:
+    """The last dimension at these places among ``width``, and zeros elsewhere."""
+    wide = [tensor.new_zeros(*tensor.shape[:-1], width) for tensor in tensors]
+    for target, source in zip(wide, tensors):
+        target[..., columns] = source
+    return wide[0], wide[1]
+
+
+def _raw_columns(encoding: Encoding) -> list[int]:
+    """Where each input of the networks stands in [states, sines, cosines, actions]."""
+    history, states = encoding.history, encoding.history * encoding.state_dim
+    angles, actions = history * len(encoding.circular), history * encoding.action_dim
+    plain = [k * encoding.state_dim + i for k in range(history) for i in encoding.plain]
+    return plain + list(range(states, states + 2 * angles + actions))
+
+
+def _raw_width(encoding: Encoding) -> int:
+    return encoding.history * (
+        encoding.state_dim + 2 * len(encoding.circular) + encoding.action_dim
+    )
+
+
+def _fold_inputs(layer: _Layer, ensemble: TrainedEnsemble, encoding: Encoding) -> _Layer:
+    """The first layer for unscaled [states, sines, cosines, actions]."""
     weight, bias = layer
     scaled = weight / torch.from_numpy(ensemble.inputs.std)[:, None]
     bias = bias - torch.from_numpy(ensemble.inputs.mean)[None, None, :] @ scaled
-    others = list(encoding.others)
-    folded = weight.new_zeros(
-        len(weight), encoding.input_dim + len(encoding.angles), weight.shape[2]
-    )
-    folded[:, others] = scaled[:, : len(others)]
-    folded[:, encoding.state_dim :] = scaled[:, len(others) :]
+    folded = weight.new_zeros(len(weight), _raw_width(encoding), weight.shape[2])
+    folded[:, _raw_columns(encoding)] = scaled
     return folded, bias
+
+
+def _clip_of_inputs(ensemble: TrainedEnsemble, encoding: Encoding) -> _Layer | None:
+    """Bounds of unscaled [states, sines, cosines, actions]; None: there are none."""
+    if ensemble.limits.input_clip == 0:
+        return None
+    reach = ensemble.limits.input_clip * ensemble.inputs.std
+    low = torch.full((_raw_width(encoding),), -math.inf)
+    high = torch.full((_raw_width(encoding),), math.inf)
+    columns = _raw_columns(encoding)
+    low[columns] = torch.from_numpy(ensemble.inputs.mean - reach).float()
+    high[columns] = torch.from_numpy(ensemble.inputs.mean + reach).float()
+    return low, high

@@ -1,9 +1,9 @@
 """Fit an ensemble to transitions: a pure, seeded function, the same bytes wherever it runs.
 
-PETS's recipe: each member sees its own bootstrap of the data, drawn with replacement; Adam; batches
-of 32 per member; weights that go on from the last model. Departures: targets are scaled as inputs
-are, a training has a given number of updates rather than of epochs, and batches are drawn from the
-bootstrap at random rather than in epochs.
+PETS's recipe by default: each member sees its own bootstrap of the data; Adam; batches of 32 per
+member; weights that go on from the last model. Departures: targets are scaled as inputs are, and a
+training has a given number of updates unless it is given a number of epochs. The settings make
+PDDM's and MBPO's recipes of it (``mbrl_dynamics.presets``).
 """
 
 from __future__ import annotations
@@ -13,21 +13,26 @@ import enum
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch.optim.adam import adam
 
 from mbrl_common.seeding import derive_seed
+from mbrl_dynamics.adam import Adam
+from mbrl_dynamics.batches import Batches
 from mbrl_dynamics.ensemble import Architecture, Weights
-from mbrl_dynamics.evaluation import relative_error
 from mbrl_dynamics.gradient import LossGradient
-from mbrl_dynamics.normalizer import Normalizer
 from mbrl_dynamics.settings import TrainingSettings
-from mbrl_dynamics.snapshot import Snapshot, TrainedEnsemble, decode, encode
+from mbrl_dynamics.snapshot import NO_LIMITS, Limits, Snapshot, TrainedEnsemble, decode, encode
+from mbrl_dynamics.training_data import TrainingData, prepare
+from mbrl_dynamics.transitions import Transitions
 
-REPORT_EVERY = 100  # updates
-LARGEST_EVALUATION = 2000  # held-out transitions that errors are measured on
+BLOCK = 100  # updates whose batches are drawn at once
+SHORTEST_CHECK = 25  # updates between two looks at the held-out loss
+LOOK_PERIOD = 0.05  # s between two looks at whether the training was cancelled
+REPORT_PERIOD = 0.25  # s between two reports
+IMPROVEMENT = 0.01  # relative, of the held-out loss (MBPO)
 
 
 class TrainingError(enum.IntEnum):
@@ -42,12 +47,28 @@ class TrainingError(enum.IntEnum):
     INTERNAL_ERROR = 6
 
 
+class DataSource(Protocol):
+    """Transitions, or where they are to be had: a training process reads its node's memory."""
+
+    def load(self) -> Transitions:
+        """The transitions."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingJob:
     """All that a training depends on.
 
-    ``state``, ``next_state`` [N, S] and ``action`` [N, A] are float64, ``held_out`` [N] is true for
-    the transitions not to be trained on. ``initial`` are the bytes of the snapshot to go on from.
+    Attributes:
+        architecture: of the ensemble.
+        settings: of the training.
+        updates: gradient updates; 0: as many as ``settings.epochs`` passes take.
+        seed: of the initial weights, bootstrap and batches.
+        version: of the model to be made.
+        data: all transitions, the held-out ones included.
+        initial: bytes of the snapshot to go on from; None: new random weights.
+        elites: members that are to predict; 0: all.
+        limits: what predictions are kept within.
     """
 
     architecture: Architecture
@@ -55,20 +76,26 @@ class TrainingJob:
     updates: int
     seed: int
     version: int
-    state: np.ndarray
-    action: np.ndarray
-    next_state: np.ndarray
-    held_out: np.ndarray
-    initial: bytes | None
+    data: DataSource
+    initial: bytes | None = None
+    elites: int = 0
+    limits: Limits = NO_LIMITS
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a training is; losses and errors are per member."""
+    """How far a training is.
+
+    Losses and errors are per member, [M]: the loss of ``mbrl_dynamics.gradient.data_loss`` on the
+    last updates and on held-out data, and the one-step error on held-out data relative to
+    predicting no change. Held-out numbers are NaN where nothing is held out.
+    """
 
     update: int
     updates: int
+    epoch: float
     train_loss: np.ndarray
+    holdout_loss: np.ndarray
     holdout_error: np.ndarray
     samples_per_second: float
     time_left: float
@@ -78,8 +105,8 @@ class Progress:
 class TrainingOutcome:
     """How a training ended; ``snapshot`` is the new model if ``error`` is NONE.
 
-    ``train_loss`` is the negative log-likelihood per scaled target [nats], the mean over the last
-    hundred updates and the members; ``training_time`` is wall-clock [s].
+    ``train_loss`` is the mean over the last updates and the members, ``holdout_loss`` and
+    ``holdout_error`` are those of the members that predict; ``training_time`` is wall-clock [s].
     """
 
     error: TrainingError
@@ -87,8 +114,10 @@ class TrainingOutcome:
     snapshot: Snapshot | None = None
     dataset_size: int = 0
     train_loss: float = math.nan
+    holdout_loss: float = math.nan
     holdout_error: float = math.nan
     training_time: float = 0.0
+    updates: int = 0
 
 
 Report = Callable[[Progress], None]
@@ -101,14 +130,14 @@ def fit(
 
     Args:
         job: what to do; the same job gives the same bytes in any process of the same machine.
-        report: called about every hundred updates.
-        cancelled: asked as often; the training is given up when it returns true.
+        report: called several times a second.
+        cancelled: asked more often; the training is given up when it returns true.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.no_grad():
-            return _fit(job, report, cancelled)
+            return _Fit(job, report, cancelled).run()
     finally:
         torch.set_num_threads(threads)
 
@@ -129,183 +158,184 @@ def refuse(settings: TrainingSettings, size: int) -> TrainingOutcome | None:
     return None
 
 
-def _fit(
-    job: TrainingJob, report: Report | None, cancelled: Callable[[], bool] | None
-) -> TrainingOutcome:
-    start = time.perf_counter()
-    settings = job.settings
-    size = len(job.state)
-    refusal = refuse(settings, size)
-    if refusal is not None:
-        return refusal
-    generator = torch.Generator().manual_seed(derive_seed(job.seed, 'training', job.version))
-    weights = Weights.initial(job.architecture, generator)
-    if job.initial is not None:
-        weights = decode(job.initial)[0].weights
-    data = _prepare(job)
-    scales = np.concatenate([data.input_scaling.std, data.target_scaling.std])
-    if not np.isfinite(scales).all():
-        return TrainingOutcome(
-            TrainingError.DIVERGED,
-            'states or actions are too large for their mean and deviation to be computed',
-            dataset_size=size,
-        )
-    ensemble = TrainedEnsemble(weights, data.input_scaling, data.target_scaling)
-    members = job.architecture.members
-    bootstrap = torch.randint(len(data.inputs), (members, len(data.inputs)), generator=generator)
-    rows = torch.arange(members)[:, None]
+class _Fit:
+    """One training, from the data to the snapshot."""
 
-    loss_gradient = LossGradient(weights)
-    optimizer = _Adam(weights, loss_gradient.gradient, settings.weight_decay)
-    train_loss = np.full(members, math.nan)
-    done = 0
-    while done < job.updates:
-        if cancelled is not None and cancelled():
-            return TrainingOutcome(
-                TrainingError.CANCELLED,
-                f'cancelled after {done} of {job.updates} updates',
-                dataset_size=size,
+    def __init__(
+        self, job: TrainingJob, report: Report | None, cancelled: Callable[[], bool] | None
+    ) -> None:
+        self._job = job
+        self._report = report
+        self._cancelled = cancelled
+        self._began = time.perf_counter()
+        self._looked = self._reported = self._began
+        self._done = 0
+        self._size = 0
+
+    def run(self) -> TrainingOutcome:
+        job, settings = self._job, self._job.settings
+        transitions = job.data.load()
+        self._size = len(transitions)
+        refusal = refuse(settings, self._size)
+        if refusal is not None:
+            return refusal
+        if job.architecture.learns_reward and np.isnan(transitions.reward).any():
+            unknown = int(np.isnan(transitions.reward).sum())
+            return self._failed(
+                TrainingError.NO_DATA,
+                f"'model.reward' is set, and the reward of {unknown} transitions is not known; "
+                'score their bags with `mbrl data import`, or let the objective give the reward',
             )
-        block = min(REPORT_EVERY, job.updates - done)
-        drawn = torch.randint(
-            len(data.inputs), (block, members, settings.batch_size), generator=generator
-        )
-        batch = bootstrap[rows, drawn]
-        inputs, targets = data.inputs[batch], data.targets[batch]
-        total = torch.zeros(members, settings.batch_size, targets.shape[-1])
-        for i in range(block):
-            total += loss_gradient(inputs[i], targets[i])
-            optimizer.step(_learning_rate(settings, done + i, job.updates))
-        done += block
-        train_loss = _nats(total / block).mean(dim=(1, 2)).double().numpy()
-        if not np.isfinite(train_loss).all():
-            return TrainingOutcome(
+        generator = torch.Generator().manual_seed(derive_seed(job.seed, 'training', job.version))
+        self._weights = Weights.initial(job.architecture, generator)
+        if job.initial is not None:
+            self._weights = decode(job.initial)[0].weights
+        data = prepare(transitions, job.architecture, settings, generator)
+        if data is None:
+            return self._failed(
                 TrainingError.DIVERGED,
-                f'the loss became NaN or infinite within {done} updates; '
-                "a smaller 'training.learning_rate' may help",
-                dataset_size=size,
+                'states or actions are too large for their mean and deviation to be computed',
             )
-        if report is not None:
-            elapsed = time.perf_counter() - start
-            report(
-                Progress(
-                    done,
-                    job.updates,
-                    train_loss,
-                    _member_errors(ensemble, data),
-                    done * settings.batch_size / elapsed,
-                    elapsed / done * (job.updates - done),
-                )
-            )
-    if not torch.isfinite(weights.flat).all():
-        return TrainingOutcome(
-            TrainingError.DIVERGED, 'a weight became NaN or infinite', dataset_size=size
+        self._data = data
+        del transitions
+        self._batches = Batches(
+            data.size, job.architecture.members, settings.batch_size, settings.batches, generator
         )
-    error = relative_error(
-        _predict(ensemble, data).mean(axis=0), data.held_out_state, data.held_out_next_state
-    )
-    return TrainingOutcome(
-        TrainingError.NONE,
-        '',
-        encode(ensemble, job.version, size, error),
-        size,
-        float(train_loss.mean()),
-        error,
-        time.perf_counter() - start,
-    )
+        in_epoch = data.size / self._batches.batch_size
+        self._updates = job.updates or max(1, math.ceil(settings.epochs * in_epoch))
+        self._check_every = max(SHORTEST_CHECK, round(in_epoch))
+        self._members = job.architecture.members
+        self._loss_gradient = LossGradient(self._weights)
+        self._adam = Adam(self._weights, self._loss_gradient.gradient, settings.weight_decay)
+        self._train_loss = np.full(self._members, math.nan)
+        failure = self._train()
+        return self._conclude() if failure is None else failure
+
+    def _train(self) -> TrainingOutcome | None:
+        """All updates; returns why it was given up, or None."""
+        best = _Best(self._weights, self._data, self._job.settings.patience)
+        next_check = self._check_every if best.wanted else self._updates + 1
+        while self._done < self._updates:
+            block = min(BLOCK, self._updates - self._done, next_check - self._done)
+            failure = self._block(block)
+            if failure is not None:
+                return failure
+            if self._done == next_check:
+                next_check += self._check_every
+                if best.check():
+                    break
+        best.restore()
+        if not torch.isfinite(self._weights.flat).all():
+            return self._failed(TrainingError.DIVERGED, 'a weight became NaN or infinite')
+        return None
+
+    def _block(self, updates: int) -> TrainingOutcome | None:
+        """Some updates, whose batches are drawn at once; returns why it was given up, or None."""
+        job, data = self._job, self._data
+        indices = self._batches.draw(updates)
+        total = torch.zeros(self._members)
+        for i in range(updates):
+            inputs = data.inputs[indices[i]]
+            targets = data.targets[indices[i]]
+            ends = None if data.ends is None else data.ends[indices[i]]
+            total += self._loss_gradient(inputs, targets, ends)
+            self._adam.step(_learning_rate(job.settings, self._done, self._updates))
+            self._done += 1
+            now = time.perf_counter()
+            if now - self._looked > LOOK_PERIOD:
+                self._looked = now
+                if self._cancelled is not None and self._cancelled():
+                    return self._failed(
+                        TrainingError.CANCELLED,
+                        f'cancelled after {self._done} of {self._updates} updates',
+                    )
+        self._train_loss = (total / updates).double().numpy()
+        if not np.isfinite(self._train_loss).all():
+            return self._failed(
+                TrainingError.DIVERGED,
+                f'the loss became NaN or infinite within {self._done} updates; '
+                "a smaller 'training.learning_rate' may help",
+            )
+        last = self._done == self._updates
+        now = time.perf_counter()
+        if self._report is not None and (last or now - self._reported > REPORT_PERIOD):
+            self._reported = now
+            self._report(self._progress(now - self._began))
+        return None
+
+    def _progress(self, elapsed: float) -> Progress:
+        samples = self._done * self._batches.batch_size
+        outputs = self._data.predict(self._weights)
+        return Progress(
+            update=self._done,
+            updates=self._updates,
+            epoch=samples / self._data.size,
+            train_loss=self._train_loss,
+            holdout_loss=self._data.losses(outputs),
+            holdout_error=self._data.errors(outputs),
+            samples_per_second=samples / elapsed,
+            time_left=elapsed / self._done * (self._updates - self._done),
+        )
+
+    def _conclude(self) -> TrainingOutcome:
+        job, data = self._job, self._data
+        outputs = data.predict(self._weights)
+        losses = data.losses(outputs)
+        ranking = np.argsort(np.where(np.isnan(losses), self._train_loss, losses), kind='stable')
+        elites = tuple(int(i) for i in ranking[: job.elites])
+        chosen = list(elites or range(self._members))
+        ensemble = TrainedEnsemble(
+            self._weights, data.input_scaling, data.target_scaling, elites, job.limits
+        )
+        error = data.error(outputs, chosen)
+        return TrainingOutcome(
+            TrainingError.NONE,
+            '',
+            encode(ensemble, job.version, self._size, error),
+            self._size,
+            float(self._train_loss.mean()),
+            float(losses[chosen].mean()),
+            error,
+            time.perf_counter() - self._began,
+            self._done,
+        )
+
+    def _failed(self, error: TrainingError, message: str) -> TrainingOutcome:
+        return TrainingOutcome(error, message, dataset_size=self._size, updates=self._done)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Data:
-    inputs: torch.Tensor  # [N, I], scaled, float32; targets likewise
-    targets: torch.Tensor
-    input_scaling: Normalizer
-    target_scaling: Normalizer
-    held_out_inputs: torch.Tensor
-    held_out_state: np.ndarray
-    held_out_next_state: np.ndarray
+class _Best:
+    """Early stopping: remembers the best weights of each member by the held-out loss.
 
-
-def _prepare(job: TrainingJob) -> _Data:
-    encoding = job.architecture.encoding
-    inputs = encoding.inputs(job.state, job.action)
-    targets = encoding.targets(job.state, job.next_state)
-    train = ~job.held_out
-    measured = np.flatnonzero(job.held_out)
-    measured = measured[:: max(1, -(-len(measured) // LARGEST_EVALUATION))]
-    input_scaling = Normalizer.fit(inputs[train])
-    target_scaling = Normalizer.fit(targets[train])
-
-    def scaled(normalizer: Normalizer, values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(normalizer.normalize(values)).float()
-
-    return _Data(
-        scaled(input_scaling, inputs[train]),
-        scaled(target_scaling, targets[train]),
-        input_scaling,
-        target_scaling,
-        scaled(input_scaling, inputs[measured]),
-        job.state[measured],
-        job.next_state[measured],
-    )
-
-
-class _Adam:
-    """Kingma & Ba, 2015: PyTorch's fused kernel on the flat weights, without its bookkeeping.
-
-    Weight decay is an L2 penalty on weights and biases, not on the log-variance bounds.
+    A member has improved if its loss fell by more than 1 % of its size (MBPO); the training ends
+    when none has for ``patience`` checks.
     """
 
-    def __init__(self, weights: Weights, gradient: Weights, weight_decay: float) -> None:
-        self._weights, self._gradient = weights.flat, gradient.flat
-        self._decay = weight_decay
-        self._decayed = slice(0, weights.decayed)
-        self._mean = torch.zeros_like(weights.flat)
-        self._square = torch.zeros_like(weights.flat)
-        self._count = torch.tensor(0.0)
+    def __init__(self, weights: Weights, data: TrainingData, patience: int) -> None:
+        self.wanted = patience > 0 and data.held_out > 0
+        self._weights = weights
+        self._data = data
+        self._patience = patience
+        self._waited = 0
+        if self.wanted:
+            self._best = Weights(weights.architecture, weights.flat.clone())
+            self._losses = data.losses(data.predict(weights))
 
-    def step(self, learning_rate: float) -> None:
-        if self._decay > 0:
-            part = self._decayed
-            self._gradient[part].add_(self._weights[part], alpha=self._decay)
-        adam(
-            [self._weights],
-            [self._gradient],
-            [self._mean],
-            [self._square],
-            [],
-            [self._count],
-            foreach=False,
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=learning_rate,
-            weight_decay=0.0,
-            eps=1e-8,
-            maximize=False,
-        )
+    def check(self) -> bool:
+        """Look at the held-out loss; returns whether it is time to stop."""
+        losses = self._data.losses(self._data.predict(self._weights))
+        better = losses < self._losses - IMPROVEMENT * np.abs(self._losses)
+        self._losses = np.where(better, losses, self._losses)
+        self._best.copy_members(self._weights, torch.from_numpy(better))
+        self._waited = 0 if better.any() else self._waited + 1
+        return self._waited >= self._patience
+
+    def restore(self) -> None:
+        """Give each member its best weights back."""
+        if self.wanted:
+            self._weights.flat.copy_(self._best.flat)
 
 
 def _learning_rate(settings: TrainingSettings, update: int, updates: int) -> float:
     low, high = settings.final_learning_rate, settings.learning_rate
     return low + (high - low) * 0.5 * (1 + math.cos(math.pi * update / updates))
-
-
-def _nats(loss: torch.Tensor) -> torch.Tensor:
-    return 0.5 * (loss + math.log(2 * math.pi))
-
-
-def _predict(ensemble: TrainedEnsemble, data: _Data) -> np.ndarray:
-    """Each member's prediction of the held-out next states, float64 [M, H, S]."""
-    members = ensemble.weights.architecture.members
-    mean, _ = ensemble.weights.forward(data.held_out_inputs.expand(members, -1, -1))
-    change = mean.double().numpy() * ensemble.targets.std + ensemble.targets.mean
-    return np.asarray(data.held_out_state + change)
-
-
-def _member_errors(ensemble: TrainedEnsemble, data: _Data) -> np.ndarray:
-    predictions = _predict(ensemble, data)
-    return np.array(
-        [relative_error(p, data.held_out_state, data.held_out_next_state) for p in predictions]
-    )

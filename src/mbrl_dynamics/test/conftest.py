@@ -18,6 +18,7 @@ from mbrl_dynamics.ensemble import Architecture
 from mbrl_dynamics.settings import DynamicsSettings, TrainingSettings
 from mbrl_dynamics.training import TrainingJob
 from mbrl_dynamics.transition import Transition
+from mbrl_dynamics.transitions import Transitions
 from mbrl_sim_bridge.environments.cartpole_pets import CartpolePets
 
 torch.set_num_threads(1)
@@ -88,19 +89,15 @@ def _make_job(
     updates: int,
     **changes: Any,
 ) -> TrainingJob:
-    """A job on (state, action, next state) with every tenth transition held out."""
-    state, action, next_state = data
+    """A job on (state, action, next state), with every tenth transition or so held out."""
+    defaults = {'min_transitions': 10, 'holdout_fraction': 0.1, 'holdout_block': 1}
     return TrainingJob(
         architecture,
-        build(TrainingSettings, {'min_transitions': 10, **changes}),
+        build(TrainingSettings, {**defaults, **changes}),
         updates,
         seed=0,
         version=1,
-        state=state,
-        action=action,
-        next_state=next_state,
-        held_out=np.arange(len(state)) % 10 == 0,
-        initial=None,
+        data=Transitions.from_arrays(*data),
     )
 
 
@@ -156,7 +153,7 @@ def assert_same() -> Callable[..., Any]:
 
 @pytest.fixture
 def make_job() -> Callable[..., Any]:
-    """Makes a job on (state, action, next state), with every tenth transition held out."""
+    """Makes a job on (state, action, next state), with every tenth transition or so held out."""
     return _make_job
 
 

@@ -44,7 +44,7 @@ PARAMETERS = {
     'model.hidden': [16, 16],
     'training.updates_after_episode': 200,
     'training.updates_within_episode': 100,
-    'training.train_every_steps': 8,
+    'training.every_steps': 8,
     'training.min_transitions': 10,
 }
 LONG = {'training.updates_after_episode': 1_000_000}

@@ -34,3 +34,22 @@ def test_a_state_without_angles_is_its_own_encoding() -> None:
     encoding = Encoding(2, 1, ())
     inputs = encoding.inputs(np.array([[1.0, 2.0]]), np.array([[3.0]]))
     np.testing.assert_array_equal(inputs, [[1.0, 2.0, 3.0]])
+
+
+def test_what_is_left_out_does_not_enter_and_what_is_absolute_is_its_own_target() -> None:
+    encoding = Encoding(4, 1, (1, 3), (0, 3), targets_absolute=(2,), targets_left_out=(1,))
+    state, next_state = np.array([[1.0, 0.3, 2.0, 3.0]]), np.array([[1.5, 9.0, 7.0, 2.0]])
+    inputs = encoding.inputs(state, np.array([[4.0]]))
+    np.testing.assert_array_equal(inputs, [[2.0, np.sin(0.3), np.cos(0.3), 4.0]])
+    assert encoding.input_dim == 4
+    np.testing.assert_array_equal(encoding.targets(state, next_state), [[0.5, 7.0, -1.0]])
+    assert encoding.predicted == (0, 2, 3)
+
+
+def test_with_a_history_the_newest_comes_first_in_each_group() -> None:
+    encoding = Encoding(2, 1, (1,), history=2)
+    inputs = encoding.inputs(np.array([[1.0, 0.1, 3.0, 0.2]]), np.array([[5.0, 6.0]]))
+    np.testing.assert_array_equal(
+        inputs, [[1.0, 3.0, np.sin(0.1), np.sin(0.2), np.cos(0.1), np.cos(0.2), 5.0, 6.0]]
+    )
+    assert encoding.input_dim == inputs.shape[1]

@@ -30,7 +30,7 @@ def assert_same_job(ours: TrainingJob, theirs: TrainingJob) -> None:
 def test_a_training_is_due_at_the_episodes_end_and_then_every_so_many_steps(
     make_settings: Settings, make_transition: Make
 ) -> None:
-    learner = Learner(make_settings(training__train_every_steps=8))
+    learner = Learner(make_settings(training__every_steps=8))
     due = []
     for number in range(45):
         if learner.add(make_transition(number)).training_due:
@@ -150,7 +150,7 @@ def test_a_full_disk_is_counted_and_the_transition_is_taken_when_it_comes_again(
 def test_a_run_goes_on_where_it_was_even_from_a_crash(
     make_settings: Settings, make_transition: Make, tmp_path: Path
 ) -> None:
-    settings = make_settings(training__train_every_steps=8)
+    settings = make_settings(training__every_steps=8)
     alone = Learner(settings)
     before = Learner(settings, tmp_path)
     for number in range(25):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,19 +13,99 @@ from mbrl_dynamics.encoding import Encoding
 from mbrl_dynamics.ensemble import ACTIVATIONS, Architecture, Weights
 from mbrl_dynamics.model import DynamicsModel
 from mbrl_dynamics.normalizer import Normalizer
-from mbrl_dynamics.snapshot import SnapshotError, TrainedEnsemble, encode
+from mbrl_dynamics.snapshot import NO_LIMITS, Limits, SnapshotError, TrainedEnsemble, encode
 
 
-def make_ensemble(architecture: Architecture) -> TrainedEnsemble:
+def make_ensemble(
+    architecture: Architecture, elites: tuple[int, ...] = (), limits: Limits = NO_LIMITS
+) -> TrainedEnsemble:
     generator = torch.Generator().manual_seed(5)
     weights = Weights.initial(architecture, generator)
     numbers = np.random.default_rng(5)
-    inputs, targets = architecture.encoding.input_dim, architecture.encoding.state_dim
+    inputs, targets = architecture.encoding.input_dim, architecture.targets
     return TrainedEnsemble(
         weights,
-        Normalizer(numbers.normal(size=inputs), numbers.uniform(0.01, 10.0, inputs)),
+        Normalizer(numbers.normal(size=inputs), numbers.uniform(0.1, 10.0, inputs)),
         Normalizer(numbers.normal(size=targets), numbers.uniform(0.01, 10.0, targets)),
+        elites,
+        limits,
     )
+
+
+def make_model(ensemble: TrainedEnsemble) -> DynamicsModel:
+    return DynamicsModel.from_bytes(encode(ensemble, 1, 1, 0.0).data)
+
+
+@dataclasses.dataclass
+class Expected:
+    """What one member says of its rows, computed in float64 from the ensemble, unfolded."""
+
+    mean: np.ndarray
+    variance: np.ndarray | None
+    reward: np.ndarray | None
+    end: np.ndarray | None
+
+
+def expected_of(
+    ensemble: TrainedEnsemble, member: int, state: np.ndarray, action: np.ndarray
+) -> Expected:
+    architecture = ensemble.weights.architecture
+    encoding = architecture.encoding
+    scaled = ensemble.inputs.normalize(encoding.inputs(state, action))
+    if ensemble.limits.input_clip:
+        scaled = np.clip(scaled, -ensemble.limits.input_clip, ensemble.limits.input_clip)
+    weights = Weights(architecture, ensemble.weights.flat.double())
+    outputs = weights.forward(torch.from_numpy(scaled).expand(architecture.members, -1, -1))
+    targets = outputs.mean[member].numpy() * ensemble.targets.std + ensemble.targets.mean
+    predicted = list(encoding.predicted)
+    newest = state[:, : encoding.state_dim]
+    mean = newest.copy()
+    for column, entry in enumerate(predicted):
+        old = 0.0 if entry in encoding.targets_absolute else newest[:, entry]
+        mean[:, entry] = old + targets[:, column]
+    low = np.array(ensemble.limits.state_low or [-np.inf] * encoding.state_dim)
+    high = np.array(ensemble.limits.state_high or [np.inf] * encoding.state_dim)
+    variance = None
+    if outputs.logvar is not None:
+        variance = np.zeros_like(mean)
+        scale = ensemble.targets.std**2
+        variance[:, predicted] = (np.exp(outputs.logvar[member].numpy()) * scale)[
+            :, : len(predicted)
+        ]
+    reward = targets[:, -1] if architecture.learns_reward else None
+    end = None if outputs.logit is None else outputs.logit[member].sigmoid().numpy()
+    return Expected(np.clip(mean, low, high), variance, reward, end)
+
+
+def check(ensemble: TrainedEnsemble) -> None:
+    encoding = ensemble.weights.architecture.encoding
+    model = make_model(ensemble)
+    numbers = np.random.default_rng(0)
+    rows = model.members, 11
+    state = numbers.normal(size=(*rows, encoding.history * encoding.state_dim))
+    action = numbers.normal(size=(*rows, encoding.history * encoding.action_dim))
+    as_tensor = lambda x: torch.tensor(x, dtype=torch.float32)  # noqa: E731
+    prediction = model.predict(as_tensor(state), as_tensor(action))
+    assert prediction.mean.shape == (*rows, encoding.state_dim)
+    for place, member in enumerate(ensemble.elites or range(model.members)):
+        expected = expected_of(ensemble, member, state[place], action[place])
+        for name, tolerance in (
+            ('mean', 2e-4),
+            ('variance', 2e-3),
+            ('reward', 2e-4),
+            ('end', 1e-4),
+        ):
+            wanted, found = getattr(expected, name), getattr(prediction, name)
+            assert (wanted is None) == (found is None), name
+            if wanted is not None:
+                np.testing.assert_allclose(
+                    found[place], wanted, rtol=tolerance, atol=2e-4, err_msg=name
+                )
+    torch.testing.assert_close(
+        model.predict_mean(as_tensor(state), as_tensor(action)), prediction.mean
+    )
+    lean = model.predict(as_tensor(state), as_tensor(action), variance=False)
+    assert lean.variance is None and torch.equal(lean.mean, prediction.mean)
 
 
 @pytest.mark.parametrize('angles', [(), (1,), (0, 3)])
@@ -32,27 +113,43 @@ def make_ensemble(architecture: Architecture) -> TrainedEnsemble:
 def test_it_predicts_what_the_ensemble_does_in_double_precision(
     angles: tuple[int, ...], activation: str
 ) -> None:
-    architecture = Architecture(Encoding(4, 2, angles), 3, (16, 8), activation)
-    ensemble = make_ensemble(architecture)
-    model = DynamicsModel.from_bytes(encode(ensemble, 1, 1, 0.0).data)
-    numbers = np.random.default_rng(0)
-    state, action = numbers.normal(size=(3, 11, 4)), numbers.normal(size=(3, 11, 2))
-    mean, variance = model.predict(
-        torch.tensor(state, dtype=torch.float32), torch.tensor(action, dtype=torch.float32)
-    )
-    weights = Weights(architecture, ensemble.weights.flat.double())
-    for member in range(3):
-        inputs = architecture.encoding.inputs(state[member], action[member])
-        scaled = torch.from_numpy(ensemble.inputs.normalize(inputs)).expand(3, -1, -1)
-        expected, logvar = (each[member].numpy() for each in weights.forward(scaled))
-        change = expected * ensemble.targets.std + ensemble.targets.mean
-        np.testing.assert_allclose(mean[member], state[member] + change, rtol=2e-4, atol=2e-4)
-        np.testing.assert_allclose(
-            variance[member], np.exp(logvar) * ensemble.targets.std**2, rtol=2e-3
-        )
-    torch.testing.assert_close(
-        model.predict_mean(torch.tensor(state).float(), torch.tensor(action).float()), mean
-    )
+    check(make_ensemble(Architecture(Encoding(4, 2, angles), 3, (16, 8), activation)))
+
+
+@pytest.mark.parametrize(
+    'encoding',
+    [
+        Encoding(4, 2, (1,), history=3),
+        Encoding(4, 2, (1, 3), inputs_left_out=(0, 3)),
+        Encoding(4, 2, (1,), targets_absolute=(2,)),
+        Encoding(4, 2, (1,), targets_left_out=(0, 2)),
+        Encoding(4, 2, (1,), (0,), (3,), (1,), history=2),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize('probabilistic', [True, False])
+@pytest.mark.parametrize('heads', [(False, False), (True, False), (False, True), (True, True)])
+def test_so_it_does_for_every_declaration_kind_and_head(
+    encoding: Encoding, probabilistic: bool, heads: tuple[bool, bool]
+) -> None:
+    check(make_ensemble(Architecture(encoding, 3, (16, 8), 'silu', probabilistic, *heads)))
+
+
+def test_only_elites_predict_in_their_order() -> None:
+    check(make_ensemble(Architecture(Encoding(4, 2, (1,)), 5, (16, 8), 'silu'), elites=(3, 0)))
+
+
+def test_predictions_keep_within_their_limits() -> None:
+    inf = math.inf
+    limits = Limits(0.5, (-0.5, -inf, -inf, -1.0), (inf, 0.1, inf, 1.0))
+    check(make_ensemble(Architecture(Encoding(4, 2, (1,)), 3, (16, 8), 'silu'), limits=limits))
+
+
+def test_the_scale_of_the_targets_is_theirs_and_infinite_where_there_is_none() -> None:
+    ensemble = make_ensemble(Architecture(Encoding(4, 2, (), (), (), (2,)), 3, (8,), 'silu'))
+    first, second, third = (float(each) for each in ensemble.targets.std)
+    expected = torch.tensor([first, second, math.inf, third])
+    torch.testing.assert_close(make_model(ensemble).target_scale, expected)
 
 
 def test_it_says_what_it_is_and_gives_back_its_bytes(architecture: Architecture) -> None:

@@ -11,9 +11,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from mbrl_dynamics.encoding import Encoding
 from mbrl_dynamics.ensemble import Architecture, Weights
 from mbrl_dynamics.normalizer import Normalizer
-from mbrl_dynamics.snapshot import Snapshot, SnapshotError, TrainedEnsemble, decode, encode
+from mbrl_dynamics.snapshot import Limits, Snapshot, SnapshotError, TrainedEnsemble, decode, encode
 
 
 @pytest.fixture
@@ -120,8 +121,8 @@ def test_tensors_that_do_not_fit_the_architecture_are_refused(
 @pytest.mark.parametrize(
     ('header', 'text'),
     [
-        ({'format': 2}, 'format 2; this version reads 1'),
-        ({'architecture': 'transformer'}, "'transformer'; known is 'probabilistic_ensemble'"),
+        ({'format': 1}, 'format 1; this version reads 2'),
+        ({'architecture': 'transformer'}, "'transformer'; known are 'probabilistic_ensemble'"),
         ({'activation': 'sine'}, "activation is 'sine'"),
         ({'members': 4}, r"'layer0.weight'.*\(4, 6, 16\)"),
         ({'members': 10**12}, 'members is 1000000000000'),
@@ -131,6 +132,11 @@ def test_tensors_that_do_not_fit_the_architecture_are_refused(
         ({'angles': [4]}, r'angles is \[4\]'),
         ({'angles': None}, 'angles is None'),
         ({'state_dim': -1}, 'state_dim is -1'),
+        ({'elites': [3]}, r'elites is \[3\]'),
+        ({'history': 0}, 'history is 0'),
+        ({'learns_reward': 1}, 'learns_reward is 1'),
+        ({'targets_left_out': [0, 1, 2, 3]}, 'targets_left_out is'),
+        ({'input_clip': -1.0}, 'input_clip is -1.0'),
         ({'version': 'new'}, "version is 'new'"),
     ],
 )
@@ -148,3 +154,27 @@ def test_other_files_are_refused() -> None:
         decode(safetensors.torch.save({'x': torch.zeros(1)}, {'other': '{}'}))
     with pytest.raises(SnapshotError, match='no JSON'):
         decode(safetensors.torch.save({'x': torch.zeros(1)}, {'mbrl_dynamics': '{'}))
+
+
+def test_every_choice_survives_the_round_trip_bit_for_bit() -> None:
+    encoding = Encoding(4, 2, (1,), (0,), (3,), (2,), history=3)
+    architecture = Architecture(encoding, 4, (8,), 'relu', False, True, True)
+    weights = Weights.initial(architecture, torch.Generator().manual_seed(1))
+    count = encoding.input_dim
+    ensemble = TrainedEnsemble(
+        weights,
+        Normalizer(np.arange(count) / 3, np.arange(1.0, count + 1) / 7),
+        Normalizer(np.arange(4.0) / 3, np.arange(1.0, 5.0) / 7),
+        (2, 0),
+        Limits(3.0, (-1.0, -math.inf, 0.1, -2.0), (math.inf, 1.0, 0.3, 2.0)),
+    )
+    sent = encode(ensemble, 3, 50, math.nan)
+    received, snapshot = decode(sent.data)
+    assert snapshot.architecture == sent.architecture == 'deterministic_ensemble'
+    assert received.weights.architecture == architecture
+    assert torch.equal(received.weights.flat, weights.flat)
+    assert (received.elites, received.limits) == (ensemble.elites, ensemble.limits)
+    for ours, theirs in ((ensemble.inputs, received.inputs), (ensemble.targets, received.targets)):
+        np.testing.assert_array_equal(ours.mean, theirs.mean)
+        np.testing.assert_array_equal(ours.std, theirs.std)
+    assert encode(received, 3, 50, math.nan).data == sent.data

@@ -13,9 +13,11 @@ import torch
 
 from mbrl_dynamics.encoding import Encoding
 from mbrl_dynamics.ensemble import Architecture
+from mbrl_dynamics.holdout import held_out
 from mbrl_dynamics.model import DynamicsModel
 from mbrl_dynamics.snapshot import decode, encode
 from mbrl_dynamics.training import Progress, TrainingError, TrainingJob, TrainingOutcome, fit
+from mbrl_dynamics.transitions import Transitions
 
 Data = tuple[np.ndarray, np.ndarray, np.ndarray]
 PETS = Architecture(Encoding(4, 1, (1,)), 5, (128, 128), 'silu')
@@ -44,10 +46,11 @@ def test_it_learns_a_linear_system_to_its_noise(make_job: Callable[..., Training
 
     state, action, next_state = linear_data(500, (0.0, 0.0))
     as_members = lambda x: torch.tensor(x, dtype=torch.float32).expand(5, -1, -1)  # noqa: E731
-    mean, variance = model.predict(as_members(state), as_members(action))
-    error = mean.mean(0).double().numpy() - next_state
+    prediction = model.predict(as_members(state), as_members(action))
+    assert prediction.variance is not None
+    error = prediction.mean.mean(0).double().numpy() - next_state
     assert (np.sqrt(np.mean(error**2, axis=0)) < 0.3 * np.array(noise)).all()
-    np.testing.assert_allclose(variance.sqrt().mean((0, 1)), noise, rtol=0.15)
+    np.testing.assert_allclose(prediction.variance.sqrt().mean((0, 1)), noise, rtol=0.15)
 
     trivial = np.sqrt(np.mean((next_state - state) ** 2, axis=0))
     assert outcome.holdout_error == pytest.approx(np.mean(noise / trivial), rel=0.15)
@@ -121,10 +124,12 @@ def test_it_leaves_the_process_as_it_was(
 def test_held_out_transitions_are_never_learned_from(
     architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
 ) -> None:
-    job = make_job(architecture, cartpole.random_data(1), 50)
-    spoiled = job.next_state.copy()
-    spoiled[job.held_out] = 1e6
-    first, second = model_of(fit(job)), model_of(fit(dataclasses.replace(job, next_state=spoiled)))
+    state, action, next_state = cartpole.random_data(1)
+    first = model_of(fit(make_job(architecture, (state, action, next_state), 50)))
+    number = np.arange(len(state))
+    spoiled = next_state.copy()
+    spoiled[held_out(0 * number, number, 0.1, 1)] = 1e6
+    second = model_of(fit(make_job(architecture, (state, action, spoiled), 50)))
     probe = torch.ones(3, 5, 4), torch.ones(3, 5, 1)
     assert torch.equal(first.predict_mean(*probe), second.predict_mean(*probe))
 
@@ -144,29 +149,37 @@ def test_progress_is_reported_with_losses_and_errors_of_each_member(
     architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
 ) -> None:
     reports: list[Progress] = []
-    outcome = fit(make_job(architecture, cartpole.random_data(1), 250), reports.append)
-    assert [(r.update, r.updates) for r in reports] == [(100, 250), (200, 250), (250, 250)]
+    job = make_job(architecture, cartpole.random_data(1), 2500)
+    outcome = fit(job, reports.append)
+    assert len(reports) >= 2
     for report in reports:
-        assert report.train_loss.shape == report.holdout_error.shape == (3,)
-        assert np.isfinite(report.train_loss).all() and np.isfinite(report.holdout_error).all()
+        assert report.updates == 2500 and report.update % 100 == 0
+        assert report.epoch == pytest.approx(report.update * 32 / (0.9 * 200), rel=0.05)
+        for values in (report.train_loss, report.holdout_loss, report.holdout_error):
+            assert values.shape == (3,) and np.isfinite(values).all()
         assert report.samples_per_second > 0
     assert reports[0].time_left > reports[-1].time_left == 0.0
+    assert outcome.updates == reports[-1].update == 2500
     assert outcome.train_loss == reports[-1].train_loss.mean()
+    assert outcome.holdout_loss == pytest.approx(reports[-1].holdout_loss.mean())
     assert outcome.holdout_error <= reports[-1].holdout_error.max()
 
 
-def test_cancelling_gives_no_model(
+def test_cancelling_gives_no_model_and_does_not_wait_for_anything(
     architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
 ) -> None:
-    seen: list[Progress] = []
-    outcome = fit(
-        make_job(architecture, cartpole.random_data(1), 5000),
-        seen.append,
-        lambda: len(seen) == 3,
-    )
+    large = dataclasses.replace(architecture, hidden=(256, 256))
+    job = make_job(large, cartpole.random_data(3), 10**7, batch_size=512)
+    asked = []
+
+    def cancelled() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    outcome = fit(job, cancelled=cancelled)
     assert outcome.error is TrainingError.CANCELLED
-    assert outcome.message == 'cancelled after 300 of 5000 updates'
-    assert outcome.snapshot is None
+    assert 'of 10000000 updates' in outcome.message
+    assert outcome.snapshot is None and 0 < outcome.updates < 100  # within a block of updates
 
 
 def test_a_loss_that_explodes_ends_the_training_early(
@@ -210,9 +223,122 @@ def test_weight_decay_makes_weights_smaller(
 ) -> None:
     data = cartpole.random_data(1)
 
-    def norm(weight_decay: float) -> float:
-        snapshot = fit(make_job(architecture, data, 500, weight_decay=weight_decay)).snapshot
+    def norm(*weight_decay: float) -> float:
+        snapshot = fit(make_job(architecture, data, 500, weight_decay=list(weight_decay))).snapshot
         assert snapshot is not None
         return float(decode(snapshot.data)[0].weights.named['layer1.weight'].norm())
 
     assert norm(0.1) < 0.8 * norm(0.0)
+    # One per layer: decay of the others leaves the second layer nearly as it was.
+    assert norm(0.0, 0.1, 0.0) < 0.8 * norm(0.0) < norm(0.1, 0.0, 0.1)
+
+
+def test_epochs_in_place_of_updates(
+    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+) -> None:
+    data = cartpole.random_data(1)
+    outcome = fit(make_job(architecture, data, 0, epochs=5, batch_size=32, holdout_fraction=0.0))
+    assert outcome.updates == math.ceil(5 * 200 / 32)
+    assert math.isnan(outcome.holdout_error) and math.isnan(outcome.holdout_loss)
+
+
+def test_a_batch_may_be_larger_than_the_data(
+    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+) -> None:
+    data = tuple(each[:23] for each in cartpole.random_data(1))
+    outcome = fit(make_job(architecture, data, 0, epochs=7, batch_size=512))
+    assert outcome.error is TrainingError.NONE and outcome.updates == 7
+
+
+def test_it_stops_early_and_keeps_the_best_weights_of_each_member(
+    make_job: Callable[..., TrainingJob],
+) -> None:
+    # Few data with much noise: a large network learns them by heart, and its likelihood elsewhere
+    # falls without end.
+    architecture = Architecture(Encoding(2, 1, ()), 3, (64, 64), 'silu')
+    data = linear_data(150, (0.5, 7.0))
+    settings = {'holdout_fraction': 0.3, 'epochs': 400}
+    patient = fit(make_job(architecture, data, 0, patience=5, **settings))
+    stubborn = fit(make_job(architecture, data, 0, **settings))
+    assert patient.updates < stubborn.updates
+    assert patient.holdout_loss < stubborn.holdout_loss - 0.3
+
+
+def test_elites_are_the_members_with_the_lowest_held_out_loss(
+    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+) -> None:
+    reports: list[Progress] = []
+    job = dataclasses.replace(make_job(architecture, cartpole.random_data(1), 300), elites=2)
+    outcome = fit(job, reports.append)
+    assert outcome.snapshot is not None
+    expected = np.argsort(reports[-1].holdout_loss)[:2]
+    assert decode(outcome.snapshot.data)[0].elites == tuple(expected)
+    assert DynamicsModel.from_bytes(outcome.snapshot.data).members == 2
+    assert outcome.holdout_loss == pytest.approx(np.sort(reports[-1].holdout_loss)[:2].mean())
+    warm = fit(dataclasses.replace(job, initial=outcome.snapshot.data))
+    assert warm.snapshot is not None  # all members go on, not the elites alone
+    assert decode(warm.snapshot.data)[0].weights.architecture.members == 3
+
+
+@pytest.mark.parametrize('kind', ['probabilistic', 'deterministic'])
+def test_reward_and_termination_are_learned_as_heads(
+    make_job: Callable[..., TrainingJob], kind: str
+) -> None:
+    state, action, next_state = linear_data(3000, (0.01, 0.01))
+    reward = 3.0 * state[:, 0] - 2.0 * action[:, 0] + 100.0
+    terminated = state[:, 0] > 1.0
+    architecture = Architecture(
+        Encoding(2, 1, ()), 3, (64, 64), 'silu', kind == 'probabilistic', True, True
+    )
+    job = make_job(architecture, (state, action, next_state), 2000)
+    data = Transitions.from_arrays(state, action, next_state, reward=reward, terminated=terminated)
+    model = model_of(fit(dataclasses.replace(job, data=data)))
+    test_state, test_action, _ = linear_data(500, (0.0, 0.0))
+    as_members = lambda x: torch.tensor(x, dtype=torch.float32).expand(3, -1, -1)  # noqa: E731
+    prediction = model.predict(as_members(test_state), as_members(test_action))
+    assert prediction.reward is not None and prediction.end is not None
+    truth = 3.0 * test_state[:, 0] - 2.0 * test_action[:, 0] + 100.0
+    error = prediction.reward.mean(0).numpy() - truth
+    assert np.sqrt(np.mean(error**2)) < 0.1 * truth.std()
+    clear = np.abs(test_state[:, 0] - 1.0) > 0.1
+    ended = prediction.end.mean(0).numpy() > 0.5
+    assert (ended == (test_state[:, 0] > 1.0))[clear].mean() > 0.97
+
+
+def test_a_reward_that_is_not_known_cannot_be_learned(
+    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+) -> None:
+    learns = dataclasses.replace(architecture, learns_reward=True)
+    outcome = fit(make_job(learns, cartpole.random_data(1), 10))
+    assert outcome.error is TrainingError.NO_DATA
+    assert 'the reward of 200 transitions is not known' in outcome.message
+
+
+def test_history_lets_it_see_what_one_state_hides(make_job: Callable[..., TrainingJob]) -> None:
+    # Positions alone of a second-order system: without the last one, the velocity is unknown.
+    generator = np.random.default_rng(3)
+    position, velocity, rows = 0.0, 1.0, []
+    for _ in range(3000):
+        push = generator.uniform(-1, 1)
+        velocity += 0.1 * (push - position)
+        rows.append((position, push, position + 0.1 * velocity))
+        position = rows[-1][2]
+    state, action, next_state = (np.array(each)[:, None] for each in zip(*rows))
+
+    def error(history: int) -> float:
+        architecture = Architecture(Encoding(1, 1, (), history=history), 3, (32, 32), 'silu')
+        return fit(make_job(architecture, (state, action, next_state), 1500)).holdout_error
+
+    assert error(2) < 0.1 < 0.6 < error(1)
+
+
+def test_constant_entries_are_no_trouble(
+    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+) -> None:
+    state, action, next_state = cartpole.random_data(1)
+    state[:, 0] = next_state[:, 0] = 1e6  # a goal, say: no deviation to divide by
+    model = model_of(fit(make_job(architecture, (state, action, next_state), 300)))
+    probe = torch.tensor(state[:50], dtype=torch.float32).expand(3, -1, -1)
+    predicted = model.predict_mean(probe, torch.zeros(3, 50, 1))
+    assert torch.isfinite(predicted).all()
+    assert (predicted[..., 0] - 1e6).abs().max() < 1.0

@@ -1,11 +1,11 @@
-"""How good a model is, in numbers that need no units."""
+"""How good a model is, in a number that needs no units."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def relative_error(predicted: np.ndarray, state: np.ndarray, next_state: np.ndarray) -> float:
+def relative_error(predicted: np.ndarray, change: np.ndarray) -> float:
     """One-step error relative to the trivial predictor 'nothing changes'.
 
     For each entry of the state, the root mean square error of the prediction is divided by that of
@@ -13,11 +13,12 @@ def relative_error(predicted: np.ndarray, state: np.ndarray, next_state: np.ndar
     Entries that never change do not count; without any that do, or without data, it is NaN.
 
     Args:
-        predicted, state, next_state: [N, S].
+        predicted: change of the state that was predicted, [N, S].
+        change: change of the state, [N, S].
     """
-    if len(state) == 0:
+    if len(change) == 0:
         return float('nan')
-    trivial = np.sqrt(np.mean((next_state - state) ** 2, axis=0))
-    error = np.sqrt(np.mean((predicted - next_state) ** 2, axis=0))
+    trivial = np.sqrt(np.mean(change**2, axis=0))
+    error = np.sqrt(np.mean((predicted - change) ** 2, axis=0))
     moving = trivial > 1e-12
     return float(np.mean(error[moving] / trivial[moving])) if moving.any() else float('nan')

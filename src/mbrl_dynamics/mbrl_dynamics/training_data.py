@@ -1,0 +1,141 @@
+"""Transitions as a training takes them: split, encoded, scaled; and how well they are predicted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from mbrl_dynamics.ensemble import Architecture, Outputs, Weights
+from mbrl_dynamics.gradient import data_loss
+from mbrl_dynamics.history import windows
+from mbrl_dynamics.holdout import held_out
+from mbrl_dynamics.normalizer import Normalizer
+from mbrl_dynamics.relative_error import relative_error
+from mbrl_dynamics.settings import TrainingSettings
+from mbrl_dynamics.transitions import Transitions
+
+LARGEST_EVALUATION = 2000  # held-out transitions that losses and errors are measured on
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """Inputs [N, I], targets [N, T] and ends [N, 1] to learn from, scaled, float32; and held-out
+    ones, to measure on."""
+
+    architecture: Architecture
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    ends: torch.Tensor | None
+    input_scaling: Normalizer
+    target_scaling: Normalizer
+    held_out_inputs: torch.Tensor
+    held_out_targets: torch.Tensor
+    held_out_ends: torch.Tensor | None
+    held_out_change: np.ndarray  # of the predicted entries of the state, [H, P]
+
+    @property
+    def size(self) -> int:
+        """N, transitions that are learned from."""
+        return len(self.inputs)
+
+    @property
+    def held_out(self) -> int:
+        """Transitions that are measured on."""
+        return len(self.held_out_inputs)
+
+    def predict(self, weights: Weights) -> Outputs:
+        """What each member says of the held-out transitions."""
+        members = self.architecture.members
+        return weights.forward(self.held_out_inputs.expand(members, -1, -1))
+
+    def losses(self, outputs: Outputs) -> np.ndarray:
+        """Held-out loss of each member, float64 [M]; NaN if nothing is held out."""
+        members = self.architecture.members
+        ends = self.held_out_ends
+        return np.asarray(
+            data_loss(
+                outputs,
+                self.held_out_targets.expand(members, -1, -1),
+                None if ends is None else ends.expand(members, -1, -1),
+            ).double()
+        )
+
+    def errors(self, outputs: Outputs) -> np.ndarray:
+        """Held-out error of each member relative to predicting no change, float64 [M]."""
+        members = range(self.architecture.members)
+        return np.array([self.error(outputs, [member]) for member in members])
+
+    def error(self, outputs: Outputs, members: list[int]) -> float:
+        """Held-out error of the mean of some members relative to predicting no change."""
+        encoding = self.architecture.encoding
+        predicted = len(encoding.predicted)
+        mean = outputs.mean[members, :, :predicted].double().mean(0).numpy()
+        scaling = self.target_scaling
+        target = mean * scaling.std[:predicted] + scaling.mean[:predicted]
+        truth = self.held_out_targets[:, :predicted].double().numpy()
+        truth = truth * scaling.std[:predicted] + scaling.mean[:predicted]
+        # An absolute target differs from the change by the state, which cancels in the difference.
+        return relative_error(self.held_out_change + target - truth, self.held_out_change)
+
+
+def prepare(
+    transitions: Transitions,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+) -> TrainingData | None:
+    """Make training data of transitions; None if their scaling is not finite.
+
+    Args:
+        transitions: all of them, the held-out ones included.
+        architecture: what the networks see and predict.
+        settings: how much is held out, and how much noise is added.
+        generator: of the noise.
+    """
+    encoding = architecture.encoding
+    state, action = windows(transitions, encoding.history)
+    inputs = encoding.inputs(state, action)
+    targets = encoding.targets(transitions.state, transitions.next_state)
+    if architecture.learns_reward:
+        targets = np.concatenate([targets, transitions.reward[:, None]], axis=1)
+    ends = None
+    if architecture.learns_termination:
+        ends = torch.from_numpy(transitions.terminated[:, None].astype(np.float32))
+    measured = held_out(
+        transitions.episode, transitions.step, settings.holdout_fraction, settings.holdout_block
+    )
+    if measured.all():  # few and long episodes: there must be something to learn from
+        measured[:] = False
+    train = ~measured
+    measured = np.flatnonzero(measured)
+    measured = measured[:: max(1, -(-len(measured) // LARGEST_EVALUATION))]
+    input_scaling, target_scaling = Normalizer.fit(inputs[train]), Normalizer.fit(targets[train])
+    if not np.isfinite([*input_scaling.std, *target_scaling.std]).all():
+        return None
+
+    def scaled(normalizer: Normalizer, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(normalizer.normalize(values)).float()
+
+    train_inputs, train_targets = (
+        scaled(input_scaling, inputs[train]),
+        scaled(target_scaling, targets[train]),
+    )
+    if settings.noise > 0:
+        for values in (train_inputs, train_targets):
+            values.add_(torch.randn(values.shape, generator=generator), alpha=settings.noise)
+    predicted = list(encoding.predicted)
+    change = transitions.next_state[measured] - transitions.state[measured]
+    return TrainingData(
+        architecture,
+        train_inputs,
+        train_targets,
+        None if ends is None else ends[train],
+        input_scaling,
+        target_scaling,
+        scaled(input_scaling, inputs[measured]),
+        scaled(target_scaling, targets[measured]),
+        None if ends is None else ends[measured],
+        change[:, predicted],
+    )
