@@ -143,7 +143,34 @@ class DataSettings:
     )
     keep_models: int = setting('newest models kept in the folder', 20, ge=1, le=10**9)
     extra_bags: tuple[str, ...] = setting(
-        'bags, or folders of bags, recorded elsewhere, to learn from as well', ()
+        "bags, or folders of bags, recorded elsewhere, to learn from as well; also a robot's own",
+        (),
+    )
+    joint_state_topics: tuple[str, ...] = setting(
+        "robot's bags: topics of the joint states (sensor_msgs/JointState)", ('joint_states',)
+    )
+    command_topic: str = setting(
+        "robot's bags: topic of the commands (std_msgs/Float64MultiArray, "
+        'trajectory_msgs/JointTrajectory or mbrl_msgs/Command)',
+        'effort_controller/commands',
+    )
+    trajectory_field: str = setting(
+        "robot's bags: what of a JointTrajectory's points is the action",
+        'position',
+        choices=('position', 'velocity', 'effort'),
+    )
+    max_gap: float = setting(
+        "robot's bags: longest time between two joint states within an episode [s]; 0: two control "
+        'periods',
+        0.0,
+        ge=0.0,
+        le=60.0,
+    )
+    command_timeout: float = setting(
+        "robot's bags: how long a command is in force if no other comes [s]; 0: two control periods",
+        0.0,
+        ge=0.0,
+        le=3600.0,
     )
 
 
