@@ -8,34 +8,31 @@ finished the same way at the next start.
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import io
 import logging
 import os
 import re
 import shutil
-import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from mcap.exceptions import McapError
 from mcap.reader import make_reader
-from mcap.records import Channel, Chunk, Message, Schema
-from mcap.stream_reader import StreamReader, breakup_chunk
 from mcap.well_known import MessageEncoding, Profile, SchemaEncoding
 from mcap.writer import CompressionType, Writer
-from mcap_ros2.decoder import DecoderFactory
 
-from mbrl_dynamics.bag_schema import SCHEMA, SCHEMA_NAME, TOPIC, encode_cdr, from_message
+from mbrl_dynamics.bag_blocks import MAGIC, UNREADABLE, Walk
+from mbrl_dynamics.bag_columns import TransitionDecoder, widths
+from mbrl_dynamics.bag_schema import SCHEMA, SCHEMA_NAME, TOPIC, encode_cdr
 from mbrl_dynamics.transition import Transition
+from mbrl_dynamics.transitions import Transitions
 
 log = logging.getLogger(__name__)
 
 DAMAGED = '.damaged'
 _PARTIAL = '.partial'
-_MAGIC = b'\x89MCAP0\r\n'
-_SMALLEST = 2 * len(_MAGIC) + 9 + 20  # magic, footer, magic
-_LARGEST_RECORD = 1 << 30
+_SMALLEST = 2 * len(MAGIC) + 9 + 20  # magic, footer, magic
 _NAME = re.compile(r'episode_(\d{5,})(?:_(\d+))?\.mcap')
 
 
@@ -88,10 +85,10 @@ class EpisodeBag:
         written = 0
         try:
             while written < len(data):
-                written += os.write(self._file, data[written:])
+                written += os.pwrite(self._file, data[written:], self._size + written)
         except OSError:
-            os.ftruncate(self._file, self._size)
-            os.lseek(self._file, self._size, os.SEEK_SET)
+            with contextlib.suppress(OSError):  # what is left of it will be written over
+                os.ftruncate(self._file, self._size)
             raise
         self._size += len(data)
 
@@ -110,15 +107,10 @@ def repair(path: Path) -> bool:
     """
     if _is_finished(path):
         return False
-    records, lost = _salvage(path.read_bytes())
-    lost += _drop_undecodable(records)
     partial = path.with_name(path.name + _PARTIAL)
     try:
         with partial.open('wb') as file:
-            writer = Writer(file, compression=CompressionType.NONE)
-            writer.start(profile=Profile.ROS2)
-            _copy(records, writer)
-            writer.finish()
+            lost = _rewrite(path, file)
             file.flush()
             os.fsync(file.fileno())
         if lost:
@@ -132,28 +124,53 @@ def repair(path: Path) -> bool:
     return True
 
 
-def read(path: Path) -> Iterator[Transition]:
-    """Yield the transitions in a bag, in the order in which they were recorded.
+def read_parts(path: Path) -> Iterator[Transitions]:
+    """Yield the transitions in a bag as arrays, many at a time, in the order of their recording.
 
     Any MCAP file with messages of type ``mbrl_msgs/msg/Transition`` will do, on whatever topic,
-    also one that is being recorded or was cut off.
+    also one that is being recorded or was cut off. Within a part all have the same widths.
 
     Raises:
         BagError: if it is no MCAP file, or is damaged.
         OSError: if it cannot be read.
     """
-    factory = DecoderFactory()
+    finished = _is_finished(path)
+    if not finished and not _begins_as_mcap(path):
+        raise BagError(f'{path}: is no MCAP file')
+    walk = Walk(path, finished)
+    decoder = TransitionDecoder(walk.schemas, walk.channels)
     try:
-        for schema, encoding, data in _messages(path):
-            if schema.name == SCHEMA_NAME:
-                decode = factory.decoder_for(encoding, schema)
-                if decode is None:
-                    raise BagError(f'{path}: {schema.encoding} and {encoding} are not understood')
-                yield from_message(decode(data))
-    except BagError:
-        raise
-    except (McapError, ValueError, AttributeError, EOFError, struct.error) as error:
+        for block in walk.blocks():
+            yield from decoder.decode(block)
+    except (*UNREADABLE, AttributeError) as error:
         raise BagError(f'{path}: cannot be read as a bag of transitions: {error!r}') from error
+
+
+def read_arrays(path: Path) -> Transitions:
+    """All transitions in a bag as arrays; see :func:`read_parts`.
+
+    Raises:
+        BagError: also if their widths differ.
+    """
+    parts = list(read_parts(path))
+    found = sorted({widths(part) for part in parts})
+    if len(found) > 1:
+        raise BagError(
+            f'{path}: its transitions must all have the same widths of state, action and next '
+            f'state; they have {found}'
+        )
+    return Transitions.concatenate(parts) if parts else Transitions.empty(0, 0)
+
+
+def read(path: Path) -> Iterator[Transition]:
+    """Yield the transitions in a bag one by one; see :func:`read_parts`."""
+    for part in read_parts(path):
+        yield from part
+
+
+def read_folder(folder: Path) -> list[Transition]:
+    """All transitions in a dataset's folder, episode by episode; see :func:`read_parts`."""
+    return [transition for path in bags(folder) for transition in read(path)]
 
 
 def bags(folder: Path) -> list[Path]:
@@ -167,109 +184,45 @@ def bags(folder: Path) -> list[Path]:
     return sorted((p for p in folder.glob('*.mcap') if _NAME.fullmatch(p.name)), key=order)
 
 
-def read_folder(folder: Path) -> list[Transition]:
-    """All transitions in a dataset's folder, episode by episode; see :func:`read`."""
-    return [transition for path in bags(folder) for transition in read(path)]
+def _rewrite(path: Path, file: IO[bytes]) -> int:
+    """Copy all messages that make sense; returns how many bytes made none."""
+    writer = Writer(file, compression=CompressionType.NONE)
+    writer.start(profile=Profile.ROS2)
+    walk = Walk(path, finished=False)
+    decoder = TransitionDecoder(walk.schemas, walk.channels)
+    schemas: dict[int, int] = {}
+    channels: dict[int, int] = {}
+
+    def register() -> None:
+        for old, s in walk.schemas.items():
+            if old not in schemas:
+                schemas[old] = writer.register_schema(s.name, s.encoding, s.data)
+        for old, c in walk.channels.items():
+            if old not in channels:
+                schema = schemas.get(c.schema_id, 0)
+                channels[old] = writer.register_channel(
+                    c.topic, c.message_encoding, schema, c.metadata
+                )
+
+    lost = 0
+    for block in walk.blocks():
+        register()
+        undecodable = set(decoder.undecodable(block))
+        for place in range(len(block.begin)):
+            channel, sequence, log_time, publish_time = block.header(place)
+            data = block.message(place)
+            if place in undecodable:
+                lost += len(data)
+            elif channel in channels:
+                writer.add_message(channels[channel], log_time, data, publish_time, sequence)
+    register()
+    writer.finish()
+    return lost + walk.lost
 
 
-def _messages(path: Path) -> Iterator[tuple[Schema, str, bytes]]:
-    """Schema, encoding and bytes of each message that has a schema."""
-    if _is_finished(path):
-        with path.open('rb') as file:
-            for schema, channel, message in make_reader(file).iter_messages(log_time_order=False):
-                if schema is not None:
-                    yield schema, channel.message_encoding, message.data
-        return
-    data = path.read_bytes()
-    if not data.startswith(_MAGIC):
-        raise BagError(f'{path}: is no MCAP file')
-    records, _ = _salvage(data)
-    for message in records.messages:
-        channel = records.channels.get(message.channel_id)
-        if channel is not None and channel.schema_id in records.schemas:
-            yield records.schemas[channel.schema_id], channel.message_encoding, message.data
-
-
-@dataclasses.dataclass
-class _Records:
-    schemas: dict[int, Schema] = dataclasses.field(default_factory=dict)
-    channels: dict[int, Channel] = dataclasses.field(default_factory=dict)
-    messages: list[Message] = dataclasses.field(default_factory=list)
-
-    def add(self, record: object) -> None:
-        if isinstance(record, Schema):
-            self.schemas[record.id] = record
-        elif isinstance(record, Channel):
-            self.channels[record.id] = record
-        elif isinstance(record, Message):
-            self.messages.append(record)
-        elif isinstance(record, Chunk):
-            for inner in breakup_chunk(record, validate_crc=True):
-                self.add(inner)
-
-
-def _salvage(data: bytes) -> tuple[_Records, int]:
-    """All whole records, and the number of bytes between or after them that make no sense."""
-    records = _Records()
-    offset, lost = len(_MAGIC), 0
-    if not data.startswith(_MAGIC[: len(data)]):
-        return records, len(data)
-    while offset + 9 <= len(data):
-        opcode, length = data[offset], int.from_bytes(data[offset + 1 : offset + 9], 'little')
-        end = offset + 9 + length
-        if not 1 <= opcode <= 0x0F or length > _LARGEST_RECORD:
-            lost = len(data) - offset
-            break
-        if end > len(data):  # the record in flight
-            break
-        try:
-            for record in StreamReader(
-                io.BytesIO(data[offset:end]), skip_magic=True, emit_chunks=True
-            ).records:
-                records.add(record)
-                break
-        except (McapError, ValueError, EOFError):
-            lost += end - offset
-        offset = end
-    return records, lost
-
-
-def _drop_undecodable(records: _Records) -> int:
-    """Drop the transitions whose bytes make no sense; returns how many bytes that were."""
-    factory = DecoderFactory()
-    whole, lost = [], 0
-    for message in records.messages:
-        channel = records.channels.get(message.channel_id)
-        schema = None if channel is None else records.schemas.get(channel.schema_id)
-        if channel is not None and schema is not None and schema.name == SCHEMA_NAME:
-            try:
-                decode = factory.decoder_for(channel.message_encoding, schema)
-                if decode is not None:
-                    from_message(decode(message.data))
-            except (McapError, ValueError, EOFError, struct.error):
-                lost += len(message.data)
-                continue
-        whole.append(message)
-    records.messages = whole
-    return lost
-
-
-def _copy(records: _Records, writer: Writer) -> None:
-    schemas = {
-        old: writer.register_schema(s.name, s.encoding, s.data)
-        for old, s in records.schemas.items()
-    }
-    channels = {
-        old: writer.register_channel(
-            c.topic, c.message_encoding, schemas.get(c.schema_id, 0), c.metadata
-        )
-        for old, c in records.channels.items()
-    }
-    for m in records.messages:
-        if m.channel_id in channels:
-            writer.add_message(
-                channels[m.channel_id], m.log_time, m.data, m.publish_time, m.sequence
-            )
+def _begins_as_mcap(path: Path) -> bool:
+    with path.open('rb') as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _is_finished(path: Path) -> bool:
@@ -277,13 +230,13 @@ def _is_finished(path: Path) -> bool:
     if size < _SMALLEST:
         return False
     with path.open('rb') as file:
-        file.seek(-len(_MAGIC), os.SEEK_END)
-        if file.read() != _MAGIC:
+        file.seek(-len(MAGIC), os.SEEK_END)
+        if file.read() != MAGIC:
             return False
         file.seek(0)
         try:
             return make_reader(file).get_summary() is not None
-        except (McapError, ValueError, EOFError):
+        except UNREADABLE:
             return False
 
 

@@ -57,7 +57,8 @@ def encode_cdr(transition: Transition) -> bytes:
     put('I', transition.episode, transition.step)
     for values in (transition.state, transition.action, transition.next_state):
         put('I', len(values))
-        put('d', *values)
+        if len(values):
+            put('d', *values)
     put('d', transition.reward)
     put('?', transition.terminated, transition.truncated)
     return _LITTLE_ENDIAN + bytes(out)

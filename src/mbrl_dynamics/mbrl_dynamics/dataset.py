@@ -75,26 +75,6 @@ class Dataset:
         return self._rows.share(tuple(self._senders))
 
     @property
-    def state(self) -> np.ndarray:
-        """[N, S]."""
-        return self.share().load().state
-
-    @property
-    def action(self) -> np.ndarray:
-        """[N, A]."""
-        return self.share().load().action
-
-    @property
-    def next_state(self) -> np.ndarray:
-        """[N, S]."""
-        return self.share().load().next_state
-
-    def held_out(self, fraction: float) -> np.ndarray:
-        """Which transitions are held out, bool [N]: a hash of (episode, step) decides."""
-        stored = self.share().load()
-        return np.asarray(_hash(stored.episode, stored.step) < np.uint64(round(fraction * 2**32)))
-
-    @property
     def episodes(self) -> int:
         """How many different episode numbers there are."""
         return len(self._episodes)
@@ -103,17 +83,5 @@ class Dataset:
         """How many episodes ended in a transition from ``index`` on."""
         return len(self._ends) - bisect.bisect_left(self._ends, index)
 
-    def ends_episode_since(self, index: int) -> bool:
-        """Whether an episode ended in a transition from ``index`` on."""
-        return self.episodes_ended_since(index) > 0
-
     def _number(self, sender: tuple[str, int]) -> int:
         return self._senders.setdefault(sender, len(self._senders))
-
-
-def _hash(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    mixed = high.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + low.astype(np.uint64)
-    mixed += np.uint64(1)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(32))

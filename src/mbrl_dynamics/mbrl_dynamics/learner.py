@@ -11,16 +11,19 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from mbrl_dynamics.bag import BagError, bags, read
+import numpy as np
+
+from mbrl_dynamics.bag import BagError, bags, read_parts
 from mbrl_dynamics.dataset import Dataset
 from mbrl_dynamics.model_store import ModelStore
-from mbrl_dynamics.recorder import Recorder
+from mbrl_dynamics.recorder import Recorder, announced
 from mbrl_dynamics.schedule import updates_due
 from mbrl_dynamics.sequences import Sequences
 from mbrl_dynamics.settings import DynamicsSettings
 from mbrl_dynamics.snapshot import Snapshot, decode
 from mbrl_dynamics.training import Report, TrainingError, TrainingJob, TrainingOutcome, fit
 from mbrl_dynamics.transition import Transition, check_transition
+from mbrl_dynamics.transitions import Transitions, check_transitions
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +128,7 @@ class Learner:
             ValueError: if it cannot be learned from. It is then not stored, but its number is done
                 with, or its sender would send it for ever.
         """
-        sequences = self._of_sender(transition)
+        sequences = self._of_sender(transition.robot, transition.session)
         task = self.settings.task
         try:
             check_transition(transition, task.state_dim, task.action_dim)
@@ -136,6 +139,12 @@ class Learner:
         if transition.sequence in sequences:
             sequences.repeated(transition.sequence)
             return Ack(sequences.next, self.training_due or self._training, True)
+        try:
+            self._dataset.reserve()
+        except OSError as error:
+            self._save_errors += 1
+            log.error('transition %d not stored: no memory: %s', transition.sequence, error)
+            return Ack(sequences.next, False, False)
         if self._recorder is not None and not self._recorder.write(transition):
             return Ack(sequences.next, False, False)
         self._dataset.add(transition)
@@ -203,8 +212,8 @@ class Learner:
         if self._recorder is not None:
             self._recorder.close()
 
-    def _of_sender(self, transition: Transition) -> Sequences:
-        return self._sequences.setdefault((transition.robot, transition.session), Sequences())
+    def _of_sender(self, robot: str, session: int) -> Sequences:
+        return self._sequences.setdefault((robot, session), Sequences())
 
     def _initial_weights(self) -> bytes | None:
         """The last model, unless the settings ask for another architecture by now."""
@@ -218,10 +227,10 @@ class Learner:
             path = Path(name).expanduser()
             paths = sorted(path.rglob('*.mcap')) if path.is_dir() else [path]
             before = self.dataset_size
-            for found in paths:
+            for found in announced(paths):
                 try:
-                    for transition in read(found):
-                        self._load(transition, found)
+                    for part in read_parts(found):
+                        self._load(part, found)
                 except OSError as error:
                     raise BagError(f"'data.extra_bags': {error}") from error
             if self.dataset_size == before:
@@ -236,8 +245,11 @@ class Learner:
             )
         self._recorder = Recorder(data)
         self._models = ModelStore(models, self.settings.data.keep_models)
-        for transition in self._recorder.load():
-            self._load(transition, data)
+        before = self.dataset_size
+        for path, part in self._recorder.load():
+            self._load(part, path)
+        if self.dataset_size > before:
+            log.info('%s: %d transitions', data, self.dataset_size - before)
         snapshot = self._models.newest()
         if snapshot is not None:
             found = decode(snapshot.data)[0].weights.architecture.encoding
@@ -251,13 +263,15 @@ class Learner:
             0 if snapshot is None else min(snapshot.dataset_size, len(self._dataset))
         )
 
-    def _load(self, transition: Transition, source: Path) -> None:
+    def _load(self, part: Transitions, source: Path) -> None:
+        """Take what is not stored yet."""
         task = self.settings.task
         try:
-            check_transition(transition, task.state_dim, task.action_dim)
+            check_transitions(part, task.state_dim, task.action_dim)
         except ValueError as error:
             raise FolderError(f'{source} does not fit the task {task.name!r}: {error}') from error
-        sequences = self._of_sender(transition)
-        if transition.sequence not in sequences:
-            sequences.add(transition.sequence)
-            self._dataset.add(transition)
+        new = np.zeros(len(part), dtype=bool)
+        for number, (robot, session) in enumerate(part.senders):
+            places = np.flatnonzero(part.sender == number)
+            new[places] = self._of_sender(robot, session).add_all(part.sequence[places])
+        self._dataset.extend(part if new.all() else part[new])

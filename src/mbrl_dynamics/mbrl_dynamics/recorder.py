@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mbrl_dynamics.bag import BagError, EpisodeBag, bags, read, repair
+from mbrl_dynamics.bag import BagError, EpisodeBag, bags, read_parts, repair
 from mbrl_dynamics.transition import Transition
+from mbrl_dynamics.transitions import Transitions
 
 log = logging.getLogger(__name__)
+
+ANNOUNCE_EVERY = 5.0  # s; loading tells so often how far it is
+
+
+def announced(paths: Sequence[Path]) -> Iterator[Path]:
+    """The paths, one by one. If working on them takes long, the log says how far it is."""
+    last = time.monotonic()
+    for number, path in enumerate(paths):
+        now = time.monotonic()
+        if now - last >= ANNOUNCE_EVERY:
+            log.info('reading bags: %d of %d, now %s', number, len(paths), path)
+            last = now
+        yield path
 
 
 class Recorder:
@@ -30,13 +45,17 @@ class Recorder:
         self._failing = False
         self._open: dict[tuple[str, int], tuple[int, EpisodeBag]] = {}
 
-    def load(self) -> Iterator[Transition]:
-        """Yield every transition on disk, after finishing the files that a crash cut off."""
-        for path in bags(self.folder):
+    def load(self) -> Iterator[tuple[Path, Transitions]]:
+        """Yield all transitions on disk, bag by bag, many at a time, and where they come from.
+
+        Files that a crash cut off are finished first. A bag that cannot be read is passed over.
+        """
+        for path in announced(bags(self.folder)):
             try:
                 if repair(path):
                     log.info('%s: finished; its recording had been cut off', path)
-                yield from read(path)
+                for part in read_parts(path):
+                    yield path, part
             except (BagError, OSError) as error:
                 self.errors += 1
                 log.error('%s: skipped: %s', path, error)

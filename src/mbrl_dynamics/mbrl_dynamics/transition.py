@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+LATEST = 2**31 * 10**9  # ROS times are below it [ns]
+
 
 @dataclasses.dataclass(frozen=True)
 class Transition:
@@ -35,8 +37,15 @@ class Transition:
         return self.terminated or self.truncated
 
 
-def check_transition(transition: Transition, state_dim: int, action_dim: int) -> None:
+def check_transition(
+    transition: Transition, state_dim: int, action_dim: int, scored: bool = True
+) -> None:
     """Check that a transition can be learned from.
+
+    Args:
+        transition: what to check.
+        state_dim, action_dim: the widths that are right.
+        scored: its reward must be known. If not, it may also be NaN.
 
     Raises:
         ValueError: saying what is wrong with it and what would be right.
@@ -54,9 +63,9 @@ def check_transition(transition: Transition, state_dim: int, action_dim: int) ->
             raise ValueError(
                 f'{where}: {name}[{entry}] is {values[entry]}; every entry must be finite'
             )
-    if not np.isfinite(transition.reward):
+    if not np.isfinite(transition.reward) and (scored or not np.isnan(transition.reward)):
         raise ValueError(f'{where}: reward is {transition.reward}; it must be finite')
-    if not 0 <= transition.stamp < 2**31 * 10**9 or transition.next_stamp >= 2**31 * 10**9:
+    if not 0 <= transition.stamp < LATEST or transition.next_stamp >= LATEST:
         raise ValueError(
             f'{where}: stamps {transition.stamp} and {transition.next_stamp} ns are no ROS times; '
             'they must be from 0 to below 2**31 s'

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mbrl_dynamics.transition import Transition
+from mbrl_dynamics.transition import LATEST, Transition, check_transition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,3 +156,23 @@ class Transitions:
             if field.name not in ('senders', 'sender')
         }
         return cls(senders=tuple(senders), sender=np.concatenate(place), **columns)
+
+
+def check_transitions(transitions: Transitions, state_dim: int, action_dim: int) -> None:
+    """Check that all can be learned from, as ``check_transition`` does; a reward may be unknown.
+
+    Raises:
+        ValueError: saying what is wrong with the first that is, and what would be right.
+    """
+    each = transitions
+    if each.state.shape[1:] == each.next_state.shape[1:] == (state_dim,) and (
+        each.action.shape[1:] == (action_dim,)
+    ):
+        wrong = np.isinf(each.reward) | (each.next_stamp < each.stamp)
+        wrong |= (each.stamp < 0) | (each.next_stamp >= LATEST)
+        for values in (each.state, each.action, each.next_state):
+            wrong |= ~np.isfinite(values).all(axis=1)
+    else:
+        wrong = np.ones(len(each), dtype=bool)
+    for transition in each[np.flatnonzero(wrong)[:1]]:
+        check_transition(transition, state_dim, action_dim, scored=False)

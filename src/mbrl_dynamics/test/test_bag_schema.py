@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mcap.records import Schema
 from mcap_ros2.decoder import DecoderFactory
@@ -22,13 +23,17 @@ def test_the_schema_is_the_message_as_it_is_installed() -> None:
     assert SCHEMA.split('=' * 80)[0].strip() == installed
 
 
+@pytest.mark.parametrize('width', [0, 1, 3])
 @pytest.mark.parametrize('robot', ['', 'a', '/ns/mpc_controller', 'Zähler'])
 def test_others_decode_what_we_encode(
     robot: str,
+    width: int,
     make_transition: Callable[..., Transition],
     assert_same: Callable[[Transition, Transition], None],
 ) -> None:
-    transition = make_transition(41, robot=robot, session=2**64 - 1, terminated=True)
+    transition = make_transition(
+        41, robot=robot, session=2**64 - 1, terminated=True, action=np.zeros(width)
+    )
     schema = Schema(1, SCHEMA.encode(), 'ros2msg', SCHEMA_NAME)
     decode = DecoderFactory().decoder_for('cdr', schema)
     assert decode is not None

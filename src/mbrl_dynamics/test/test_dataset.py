@@ -72,7 +72,6 @@ def test_senders_are_told_apart(make_transition: Make) -> None:
 def test_it_knows_how_many_episodes_ended_since(dataset: Dataset, make_transition: Make) -> None:
     for index, count in ((0, 50), (19, 50), (20, 49), (980, 1), (999, 1), (1000, 0)):
         assert dataset.episodes_ended_since(index) == count
-        assert dataset.ends_episode_since(index) == (count > 0)
     dataset.extend(Transitions.from_list(make_transition(n) for n in range(1000, 1045)))
     assert dataset.episodes_ended_since(990) == 3
     assert dataset.episodes == 53

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+
+import numpy as np
 
 from mbrl_dynamics.sequences import Sequences
 
@@ -57,3 +60,67 @@ def test_a_repeated_number_that_was_acknowledged_changes_nothing() -> None:
     sequences.add(1)
     sequences.repeated(0)
     assert (sequences.next, sequences.lost) == (2, 0)
+
+
+class Plain:
+    """The same, as slow and as plain as it can be."""
+
+    def __init__(self) -> None:
+        self.next = 0
+        self.lost = 0
+        self.stored: set[int] = set()
+
+    def add(self, sequence: int) -> bool:
+        new = sequence >= self.next and sequence not in self.stored
+        self.stored.add(sequence)
+        self._advance()
+        return new
+
+    def repeated(self, sequence: int) -> None:
+        while self.next < sequence:
+            self.lost += self.next not in self.stored
+            self.next += 1
+        self._advance()
+
+    def _advance(self) -> None:
+        while self.next in self.stored:
+            self.next += 1
+
+
+def test_many_at_once_one_by_one_and_repeated_agree_with_a_plain_set() -> None:
+    for seed in range(200):
+        generator = random.Random(seed)
+        ours, plain = Sequences(), Plain()
+        for _ in range(30):
+            action = generator.randrange(4)
+            if action == 0:
+                number = generator.randrange(60)
+                assert (number in ours) != plain.add(number)
+                ours.add(number)
+            elif action == 1:
+                number = generator.randrange(60)
+                if number in ours:
+                    ours.repeated(number)
+                    plain.repeated(number)
+            elif action == 2:
+                begin = generator.randrange(60)
+                numbers = list(range(begin, begin + generator.randrange(12)))
+                new = ours.add_all(np.array(numbers, dtype=np.int64))
+                assert new.tolist() == [plain.add(number) for number in numbers]
+            else:
+                numbers = [generator.randrange(60) for _ in range(generator.randrange(12))]
+                new = ours.add_all(np.array(numbers, dtype=np.int64))
+                assert new.tolist() == [plain.add(number) for number in numbers]
+            assert (ours.next, ours.lost) == (plain.next, plain.lost)
+            for number in range(80):
+                assert (number in ours) == (number < plain.next or number in plain.stored)
+
+
+def test_numbers_that_begin_late_take_no_memory_each() -> None:
+    sequences = Sequences()
+    assert sequences.add_all(np.arange(2**62, 2**62 + 1_000_000)).all()
+    assert len(pickle.dumps(sequences)) < 300
+    assert 2**62 + 999_999 in sequences and 2**62 + 1_000_000 not in sequences
+    assert sequences.next == 0
+    sequences.repeated(2**62)
+    assert (sequences.next, sequences.lost) == (2**62 + 1_000_000, 2**62)
