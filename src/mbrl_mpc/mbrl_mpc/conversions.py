@@ -47,6 +47,8 @@ def plan_request_message(plan_id: int, request: PlanRequest, stamp: Time) -> Pla
         stamp=stamp,
         plan_id=plan_id,
         state=to_field(request.state),
+        past_states=to_field(request.past_states),
+        past_actions=to_field(request.past_actions),
         goal=to_field(request.goal),
         seed=request.seed,
         min_model_version=request.min_model_version,
@@ -99,6 +101,7 @@ def _plan_result(plan: msg.Plan) -> PlanResult:
         model_version=plan.model_version,
         model_steps=plan.model_steps,
         planning_time=plan.planning_time,
+        history=plan.history,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from mbrl_mpc.action_guard import ActionGuard
 from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.planner import PlanRequest, PlanResult
+
+LONGEST_HISTORY = 64  # steps that a model may look back
 
 
 @dataclasses.dataclass
@@ -98,6 +101,8 @@ class Pilot:
         self._stamp = 0
         self._action: np.ndarray | None = None
         self._last: _Step | None = None  # observed, and not taken as a transition yet
+        self._past: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=LONGEST_HISTORY)
+        self._history = 1  # states that the model sees, as the last plan said
         self._plan: PlanResult | None = None
         self._plan_step = 0  # steps of the plan already executed
         self._predicted: np.ndarray | None = None
@@ -132,6 +137,7 @@ class Pilot:
         self._max_steps = max_steps or self.task.max_steps
         self._action = self._last = None
         self._predicted = None
+        self._past.clear()
         self.drop_plan()
         self.guard.reset()
 
@@ -164,6 +170,7 @@ class Pilot:
             record.terminated = bool(self.objective.terminated(torch.from_numpy(state)))
             record.truncated = not record.terminated and record.steps >= self._max_steps
             self._last = _Step(self._state, self._action, self._stamp, self._predicted)
+            self._past.append((self._state, self._action))
         self._state, self._stamp = state, stamp
         self._action = None
 
@@ -211,17 +218,22 @@ class Pilot:
         warm_start = None
         if self.warm and self._plan is not None:
             warm_start = self._plan.warm_start.shifted(self._plan_step)
+        wanted = min(self._history - 1, len(self._past))
+        past = list(self._past)[len(self._past) - wanted :]
         return PlanRequest(
             state=self._state,
             goal=self.goal,
             seed=derive_seed(self._seed, 'plan', self.record.episode, self.record.steps),
             min_model_version=min_model_version,
             warm_start=warm_start,
+            past_states=np.array([state for state, _ in past]),
+            past_actions=np.array([action for _, action in past]),
         )
 
     def take_plan(self, plan: PlanResult) -> None:
         """Follow this plan from now on."""
         self._plan, self._plan_step = plan, 0
+        self._history = plan.history
         self.record.model_version = plan.model_version
         self.record.model_steps = plan.model_steps
         self.record.plan_times.append(plan.planning_time)

@@ -18,7 +18,7 @@ from mbrl_planner.icem import Icem
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.optimizer import Optimizer, Start, cold_start
 from mbrl_planner.rollout import Model, Rollout
-from mbrl_planner.settings import OptimizerSettings, PlannerSettings
+from mbrl_planner.settings import OptimizerSettings, PlannerSettings, PlanningSettings
 from mbrl_planner.warm_start import WarmStart
 
 _OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {'cem': Cem, 'icem': Icem}
@@ -66,6 +66,9 @@ class PlanRequest:
     Attributes:
         state: [S], units as the task declares them.
         goal: as the objective says; empty: its default.
+        past_states: [k, S], the states before it in this episode, oldest first; as many as
+            ``PlanResult.history`` asks for, less one, fewer at the start of an episode.
+        past_actions: [k, A], the action that followed each of them.
         seed: of all randomness of this plan, 0 to 2**64 - 1.
         min_model_version: refuse to plan with an older model; 0: any.
         warm_start: the last plan's, shifted to now (``WarmStart.shifted``); None: cold start.
@@ -76,6 +79,8 @@ class PlanRequest:
     seed: int = 0
     min_model_version: int = 0
     warm_start: WarmStart | None = None
+    past_states: Sequence[Sequence[float]] | np.ndarray = ()
+    past_actions: Sequence[Sequence[float]] | np.ndarray = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +96,7 @@ class PlanResult:
         model_version: of the model planned with.
         model_steps: rows x members x steps spent, all of them.
         planning_time: wall clock [s].
+        history: K, states that the model sees: the next request wants K - 1 past ones.
     """
 
     actions: np.ndarray
@@ -101,6 +107,7 @@ class PlanResult:
     model_version: int
     model_steps: int
     planning_time: float
+    history: int = 1
 
 
 class Planner:
@@ -139,7 +146,7 @@ class Planner:
 
     def use_model(self, model: Model, version: int) -> None:
         """Like ``set_model``, with any model that has the interface of ``rollout.Model``."""
-        check_model(model, self._task)
+        check_model(model, self._task, self._settings.planner)
         self._model = model
         self._version = version
         self._rollout = Rollout(model, self._objective, self._settings.planner)
@@ -170,13 +177,15 @@ class Planner:
                 f'{request.min_model_version} or newer: ask again when that has arrived'
             )
         state, goal = self._check(request)
+        window, past_actions = self._window(state, request, self._model.history)
         with torch.inference_mode():
             start = self._start(request.warm_start)
             generators = [torch.Generator().manual_seed(request.seed)]
             self._rollout.begin(
-                torch.tensor(state, dtype=torch.float32)[None],
+                torch.tensor(window, dtype=torch.float32)[None],
                 torch.tensor(goal, dtype=torch.float32)[None],
                 generators,
+                torch.tensor(past_actions, dtype=torch.float32)[None],
             )
             solution = self._optimizer.optimize(
                 self._rollout, self._low32, self._high32, start, generators
@@ -206,6 +215,7 @@ class Planner:
             model_version=self._version,
             model_steps=self._rollout.model_steps,
             planning_time=time.perf_counter() - began,
+            history=self._model.history,
         )
 
     def _check(self, request: PlanRequest) -> tuple[np.ndarray, np.ndarray]:
@@ -228,6 +238,27 @@ class Planner:
             return state, self._objective.check_goal(request.goal)
         except ValueError as error:
             raise PlanRequestError(str(error)) from error
+
+    def _window(
+        self, state: np.ndarray, request: PlanRequest, history: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a model with a history sees before its first step, newest first, flat: states
+        [K * S] and actions [(K - 1) * A]; filled up as ``mbrl_dynamics.history`` does."""
+        task = self._task
+        past = np.asarray(request.past_states, dtype=np.float64).reshape(-1, task.state_dim)
+        actions = np.asarray(request.past_actions, dtype=np.float64).reshape(-1, task.action_dim)
+        if len(past) != len(actions):
+            raise PlanRequestError(
+                f'{len(past)} past states come with {len(actions)} past actions; there must be '
+                'one for each'
+            )
+        if not (np.isfinite(past).all() and np.isfinite(actions).all()):
+            raise PlanRequestError('past states and past actions must be finite')
+        states = np.concatenate([past, state[None]])[::-1][:history]
+        missing = history - len(states)
+        states = np.concatenate([states, np.repeat(states[-1:], missing, axis=0)])
+        actions = np.concatenate([actions[::-1], np.zeros((history, task.action_dim))])
+        return states.reshape(-1), actions[: history - 1].reshape(-1)
 
     def _start(self, warm_start: WarmStart | None) -> Start:
         """The optimiser's start, or PlanRequestError."""
@@ -258,8 +289,8 @@ def make_optimizer(settings: OptimizerSettings) -> Optimizer:
     return _OPTIMIZERS[settings.name](settings)
 
 
-def check_model(model: Model, task: TaskSettings) -> None:
-    """Raise ``SnapshotError`` where a model does not fit the task."""
+def check_model(model: Model, task: TaskSettings, planning: PlanningSettings) -> None:
+    """Raise ``SnapshotError`` where a model does not fit the task, or lacks what is asked of it."""
     has = (model.state_dim, model.action_dim)
     wants = (task.state_dim, task.action_dim)
     if has != wants:
@@ -267,3 +298,12 @@ def check_model(model: Model, task: TaskSettings) -> None:
             f'the model has {has[0]} entries of state and {has[1]} of action; '
             f'task {task.name!r} has {wants[0]} and {wants[1]}'
         )
+    for name, learned in (
+        ('reward', model.learns_reward),
+        ('termination', model.learns_termination),
+    ):
+        if getattr(planning, name) == 'model' and not learned:
+            raise SnapshotError(
+                f"'planner.{name}' is 'model', and the model has not learned it: set "
+                f"'model.{name}' of the dynamics node, or let the objective say"
+            )

@@ -113,6 +113,8 @@ class PlannerNode(Node):
             seed=request.seed,
             min_model_version=request.min_model_version,
             warm_start=warm_start,
+            past_states=_rows('past_states', request.past_states, self.settings.task.state_dim),
+            past_actions=_rows('past_actions', request.past_actions, self.settings.task.action_dim),
         )
 
     def _write(self, plan: Plan, request: PlanActions.Request, result: PlanResult) -> None:
@@ -131,9 +133,19 @@ class PlannerNode(Node):
         plan.predicted_return = result.predicted_return
         plan.warm_start_mean = to_field(result.warm_start.mean)
         plan.warm_start_elites = to_field(result.warm_start.elites)
+        plan.history = result.history
         plan.model_version = result.model_version
         plan.model_steps = result.model_steps
         plan.planning_time = result.planning_time
+
+
+def _rows(name: str, field: array[float], width: int) -> np.ndarray:
+    """A field as rows of a width, or PlanRequestError."""
+    if len(field) % width:
+        raise PlanRequestError(
+            f'{name} has {len(field)} entries; it must have a multiple of {width}'
+        )
+    return from_field(field, (-1, width))
 
 
 def _shaped(name: str, field: array[float], shape: tuple[int, ...]) -> np.ndarray:

@@ -1,141 +1,101 @@
 """Returns of action sequences in a learned ensemble: ``evaluate`` for the optimisers.
 
-Rows of the model's batch are (problem, candidate, particle); every member carries all of them, so
-a step is one batched product per layer and no row ever changes its member (PETS's TS-infinity, or
-each member's own mean). Rewards are computed once, for all steps, after the last one.
+Candidates are carried through the model by ``mbrl_dynamics.propagation``. Rewards are computed
+once, for all steps, after the last one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 
+from mbrl_dynamics.propagation import Imagined, Model, Propagation
 from mbrl_planner.objectives import Objective
 from mbrl_planner.settings import PlanningSettings
 
-
-class Model(Protocol):
-    """What is asked of a model: next states of E members, each on its own rows; physical units."""
-
-    @property
-    def members(self) -> int:
-        """E."""
-        ...
-
-    @property
-    def state_dim(self) -> int:
-        """S."""
-        ...
-
-    @property
-    def action_dim(self) -> int:
-        """A."""
-        ...
-
-    def predict_mean(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Mean next state [E, N, S] from state [E, N, S] and action [E, N, A]."""
-        ...
-
-    def predict(
-        self, state: torch.Tensor, action: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and variance of the next state, each [E, N, S]."""
-        ...
+__all__ = ['Model', 'Rollout']
 
 
 class Rollout:
     """``evaluate(actions [R, N, H, A]) -> returns [R, N]`` from R states, through one model.
 
-    The return of a candidate is the mean over members (and particles) of the sum of rewards. A
-    member that diverges makes it NaN: a candidate is as good as nothing where a member knows
-    nothing. Where the objective ends an episode within the horizon, later rewards count nothing.
+    The return of a candidate is the mean over particles of the sum of rewards, less the members'
+    disagreement times its penalty. A member that diverges makes it NaN: a candidate is as good as
+    nothing where a member knows nothing. Where the episode ends within the horizon, later rewards
+    (and penalties, once all particles have ended) count nothing.
     """
 
     def __init__(self, model: Model, objective: Objective, settings: PlanningSettings) -> None:
-        self._model = model
         self._objective = objective
-        self._sampled = settings.propagation == 'ts_inf'
-        self._particles = settings.particles_per_member if self._sampled else 1
-        self._states: dict[tuple[int, int, int], torch.Tensor] = {}
-        self.model_steps = 0
+        self._penalty = settings.disagreement_penalty
+        self._learned_reward = settings.reward == 'model'
+        self._learned_end = settings.termination == 'model'
+        self._propagation = Propagation(
+            model, settings.propagation, settings.particles, self._penalty > 0
+        )
+
+    @property
+    def model_steps(self) -> int:
         """Model steps since ``begin``: one is one row of one member, one step ahead."""
+        return self._propagation.model_steps
 
     def begin(
-        self, state: torch.Tensor, goal: torch.Tensor, generators: Sequence[torch.Generator]
+        self,
+        state: torch.Tensor,
+        goal: torch.Tensor,
+        generators: Sequence[torch.Generator],
+        past_actions: torch.Tensor | None = None,
     ) -> None:
-        """Set the R problems: states [R, S], goals [R, G], and a generator each (for particles)."""
-        self._start = state
-        self._goal = goal[:, None]
-        self._generators = generators
-        self.model_steps = 0
+        """Set the R problems.
+
+        Args:
+            state: [R, K * S], the last states that the model sees, the newest first.
+            goal: [R, G].
+            generators: one each, for what is drawn.
+            past_actions: [R, (K - 1) * A], the actions that led to them, the newest first.
+        """
+        self._goal = goal[:, None, None]
+        self._propagation.begin(state, generators, past_actions)
 
     def __call__(self, actions: torch.Tensor) -> torch.Tensor:
         """Returns [R, N] of ``actions`` [R, N, H, A]."""
-        problems, candidates, horizon, action_dim = actions.shape
-        members = self._model.members
-        each = candidates * self._particles
-        rows = problems * each
-        # [H, R, N * P, A]: a candidate's particles stand side by side
-        steps = actions.permute(2, 0, 1, 3)
-        if self._particles > 1:
-            steps = steps.repeat_interleave(self._particles, dim=2)
-        inputs = steps.reshape(horizon, 1, rows, action_dim).expand(-1, members, -1, -1)
-
-        states = self._buffer(horizon, members, rows)
-        states[0].view(members, problems, each, -1).copy_(self._start[:, None])
-        state = states[0]
-        for action, next_state in zip(inputs.unbind(), states[1:].unbind()):
-            if self._sampled:
-                self._sample(state, action, next_state)
-            else:
-                next_state.copy_(self._model.predict_mean(state, action))
-            state = next_state
-        self.model_steps += horizon * members * rows
-
-        shape = (horizon, members, problems, each)
-        next_states = states[1:].view(*shape, -1)
-        reward = self._objective.reward(
-            states[:-1].view(*shape, -1),
-            steps.reshape(horizon, 1, problems, each, action_dim),
-            next_states,
-            self._goal,
-        ).expand(shape)
-        if self._objective.can_terminate:
-            ended = self._objective.terminated(next_states).cummax(0).values
-            reward = reward.clone()
-            reward[1:].masked_fill_(ended[:-1], 0.0)
-        self._last = states.view(horizon + 1, members, problems, candidates, self._particles, -1)
-        returns = reward.sum(0).view(members, problems, candidates, self._particles)
-        return returns.mean((0, 3))
+        imagined = self._last = self._propagation(actions)
+        states = imagined.states
+        steps = actions.permute(2, 0, 1, 3)[:, None, :, :, None]  # [H, 1, R, N, 1, A]
+        if self._learned_reward:
+            assert imagined.reward is not None
+            reward = imagined.reward
+        else:
+            reward = self._objective.reward(states[:-1], steps, states[1:], self._goal)
+            reward = reward.expand(states[1:].shape[:-1])
+        over = self._over(imagined)
+        if over is not None:
+            reward = reward.masked_fill(over, 0.0)
+        returns = imagined.over_particles(reward.sum(0))
+        if imagined.disagreement is not None:
+            cost = imagined.disagreement
+            if over is not None:
+                cost = cost * imagined.over_particles((~over).to(cost.dtype))
+            returns = returns - self._penalty * cost.sum(0)
+        return returns
 
     def trajectory(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the states of candidates of the last evaluation.
 
-        Over members and particles, each [R, H + 1, S]; ``index`` [R] says which candidates.
+        Over particles, each [R, H + 1, S]; ``index`` [R] says which candidates.
         """
-        problems = torch.arange(index.shape[0])
-        chosen = self._last[:, :, problems, index]  # [H + 1, E, R, P, S]
-        variance, mean = torch.var_mean(chosen, dim=(1, 3), correction=0)
-        return mean.transpose(0, 1), variance.sqrt().transpose(0, 1)
+        return self._last.moments(index)
 
-    def _buffer(self, horizon: int, members: int, rows: int) -> torch.Tensor:
-        """States [H + 1, E, rows, S], used again: fresh memory costs page faults."""
-        key = (horizon, members, rows)
-        if key not in self._states:
-            if len(self._states) == 8:  # populations decay in a few sizes; others come and go
-                self._states.clear()
-            self._states[key] = torch.empty(horizon + 1, members, rows, self._model.state_dim)
-        return self._states[key]
-
-    def _sample(self, state: torch.Tensor, action: torch.Tensor, next_state: torch.Tensor) -> None:
-        """Draw ``next_state`` from every member's own distribution."""
-        mean, variance = self._model.predict(state, action)
-        members, rows, state_dim = mean.shape
-        problems = len(self._generators)
-        noise = torch.empty(problems, members, rows // problems, state_dim)
-        for problem, generator in zip(noise, self._generators):
-            problem.normal_(generator=generator)
-        noise = noise.transpose(0, 1).reshape(mean.shape)
-        torch.addcmul(mean, variance.sqrt(), noise, out=next_state)
+    def _over(self, imagined: Imagined) -> torch.Tensor | None:
+        """Whether a particle's episode is over before each step, [H, G, R, N, Q]; None: never."""
+        if self._learned_end:
+            ended = imagined.ended
+        elif self._objective.can_terminate:
+            ended = self._objective.terminated(imagined.states[1:])
+        else:
+            return None
+        assert ended is not None
+        over = torch.zeros_like(ended)
+        over[1:] = ended.cummax(0).values[:-1]
+        return over

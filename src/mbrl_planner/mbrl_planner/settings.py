@@ -6,6 +6,7 @@ import dataclasses
 
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
+from mbrl_dynamics.propagation import WAYS
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 
 
@@ -15,16 +16,34 @@ class PlanningSettings:
 
     horizon: int = setting('steps planned ahead, of task.control_period each', 20, ge=1, le=1000)
     propagation: str = setting(
-        "'mean': every member propagates its own mean; 'ts_inf': particles, each bound to one "
-        "member, drawn from that member's distribution (PETS)",
+        "how uncertainty is carried along: 'mean' (every member its own mean), or as PETS has it "
+        "'expectation', 'moment_matching', 'distribution_sampling', 'ts1', 'ts_inf'",
         'mean',
-        choices=('mean', 'ts_inf'),
+        choices=WAYS,
     )
-    particles_per_member: int = setting(
-        "with 'ts_inf': particles of each candidate in each member (PETS: 4 in each of 5)",
-        4,
+    particles: int = setting(
+        "particles of each candidate, any number (PETS: 20); 'mean' has one per member, "
+        "'expectation' one",
+        20,
         ge=1,
-        le=1000,
+        le=10_000,
+    )
+    reward: str = setting(
+        "who says what a step is worth: the 'objective', or the 'model' that learned it",
+        'objective',
+        choices=('objective', 'model'),
+    )
+    termination: str = setting(
+        "who says what ends an episode: the 'objective', or the 'model' that learned it",
+        'objective',
+        choices=('objective', 'model'),
+    )
+    disagreement_penalty: float = setting(
+        "taken off a candidate's return per step, times the members' disagreement in units of "
+        'what a step usually changes; 0: uncertainty costs nothing',
+        0.0,
+        ge=0.0,
+        le=1e9,
     )
     threads: int = setting(
         'threads of torch in this process; plans repeat bit for bit with 1', 1, ge=1, le=256
@@ -100,4 +119,11 @@ class PlannerSettings:
     optimizer: OptimizerSettings = OptimizerSettings()
 
     def __post_init__(self) -> None:
+        if self.planner.propagation == 'moment_matching' and self.planner.particles < 2:
+            raise SettingsError(
+                [
+                    f"parameter 'planner.particles' is {self.planner.particles}; 'moment_matching' "
+                    'needs at least 2: one particle has no variance'
+                ]
+            )
         make_objective(self.objective, self.task)

@@ -15,6 +15,7 @@ import torch
 from mbrl_common.settings import build
 from mbrl_common.task import TaskSettings
 from mbrl_dynamics.learner import Learner
+from mbrl_dynamics.model import Prediction
 from mbrl_dynamics.settings import DynamicsSettings
 from mbrl_dynamics.transition import Transition
 from mbrl_planner.settings import OptimizerSettings, PlannerSettings
@@ -104,17 +105,16 @@ class LinearModel:
         self.variance = variance
         self.members, self.state_dim = transition.shape[:2]
         self.action_dim = control.shape[2]
-
-    def predict_mean(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """See ``rollout.Model``."""
-        return state @ self.transition.mT + action @ self.control.mT
+        self.history = 1
+        self.learns_reward = self.learns_termination = False
+        self.target_scale = torch.ones(self.state_dim)
 
     def predict(
-        self, state: torch.Tensor, action: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """See ``rollout.Model``."""
-        mean = self.predict_mean(state, action)
-        return mean, torch.full_like(mean, self.variance)
+        self, state: torch.Tensor, action: torch.Tensor, variance: bool = True
+    ) -> Prediction:
+        """See ``mbrl_dynamics.propagation.Model``."""
+        mean = state @ self.transition.mT + action @ self.control.mT
+        return Prediction(mean, torch.full_like(mean, self.variance), None, None)
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from mbrl_dynamics.model import DynamicsModel
+from mbrl_common.settings import SettingsError
+from mbrl_dynamics.model import DynamicsModel, Prediction
 from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.objectives import ObjectiveSettings
 from mbrl_planner.planner import (
@@ -70,14 +72,17 @@ def test_the_predicted_return_is_that_of_the_predicted_states(planner, make_sett
     """With one candidate chosen, its return is the mean over members; here, of one member alone."""
 
     class FirstMember:
-        members, state_dim, action_dim = 1, 4, 1
+        members, state_dim, action_dim, history = 1, 4, 1, 1
+        learns_reward = learns_termination = False
+        target_scale = torch.ones(4)
 
         def __init__(self):
             self.whole = DynamicsModel.from_bytes(snapshot)
 
-        def predict_mean(self, state, action):
+        def predict(self, state, action, variance=True):
             five = [t.expand(5, -1, -1).contiguous() for t in (state, action)]
-            return self.whole.predict_mean(*five)[:1]
+            mean = self.whole.predict(*five).mean[:1]
+            return Prediction(mean, None, None, None)
 
     planner.use_model(FirstMember(), 1)
     result = planner.plan(PlanRequest(STATE))
@@ -94,7 +99,10 @@ def test_the_predicted_return_is_that_of_the_predicted_states(planner, make_sett
         # CEM's mean is evaluated once more, for the prediction
         ({'optimizer__name': 'cem'}, (32 + 32 + 1) * HORIZON * 5, 0),
         ({'optimizer__icem__execute_best': False}, (32 + 26 + 1) * HORIZON * 5, 2),
-        ({'planner__propagation': 'ts_inf'}, (32 + 26) * HORIZON * 5 * 4, 2),
+        ({'planner__propagation': 'ts_inf'}, (32 + 26) * HORIZON * 20, 2),
+        ({'planner__propagation': 'ts1', 'planner__particles': 7}, (32 + 26) * HORIZON * 10, 2),
+        ({'planner__propagation': 'expectation'}, (32 + 26) * HORIZON * 5, 2),
+        ({'planner__propagation': 'moment_matching'}, (32 + 26) * HORIZON * 5 * 20, 2),
     ],
 )
 def test_all_model_steps_are_counted(make_settings, snapshot, changes, steps, elites):
@@ -231,3 +239,57 @@ def test_actions_stay_within_bounds_that_float32_rounds_outwards(make_settings, 
     result = planner.plan(PlanRequest(STATE, warm_start=warm(value=7.0)))
     assert np.float64(np.float32(0.1)) > 0.1
     assert np.abs(result.actions).max() <= 0.1
+
+
+class Delayed:
+    """A model with a history of 2: the position moves by the action before the last."""
+
+    members, state_dim, action_dim, history = 1, 4, 1, 2
+    learns_reward = learns_termination = False
+    target_scale = torch.ones(4)
+
+    def predict(self, state, action, variance=True):
+        """See ``mbrl_dynamics.propagation.Model``."""
+        assert state.shape[-1] == 8 and action.shape[-1] == 2
+        mean = state[..., :4].clone()
+        mean[..., 0] += action[..., 1] + 100 * (state[..., 0] - state[..., 4])
+        return Prediction(mean, None, None, None)
+
+
+def test_a_model_with_a_history_sees_what_the_request_says_happened(planner):
+    planner.use_model(Delayed(), 1)
+    past = {'past_states': [[9.0] * 4, STATE], 'past_actions': [[9.0], [0.25]]}
+    result = planner.plan(PlanRequest(STATE, **past))
+    assert result.history == 2
+    # The first step is the past action's, whatever was planned; the oldest one counts nothing.
+    np.testing.assert_allclose(result.state_mean[1, 0], STATE[0] + 0.25, rtol=1e-6)
+
+
+def test_at_an_episodes_start_the_first_state_is_repeated_with_actions_of_zero(planner):
+    planner.use_model(Delayed(), 1)
+    result = planner.plan(PlanRequest(STATE))
+    np.testing.assert_allclose(result.state_mean[1], STATE, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('past', 'text'),
+    [
+        ({'past_states': [STATE]}, '1 past states come with 0 past actions'),
+        ({'past_states': [STATE], 'past_actions': [[np.nan]]}, 'must be finite'),
+    ],
+)
+def test_a_past_that_makes_no_sense_is_refused(planner, past, text):
+    with pytest.raises(PlanRequestError, match=text):
+        planner.plan(PlanRequest(STATE, **past))
+
+
+@pytest.mark.parametrize('name', ['reward', 'termination'])
+def test_a_model_that_did_not_learn_what_is_asked_of_it_is_refused(make_settings, snapshot, name):
+    planner = Planner(make_settings(**{f'planner__{name}': 'model'}))
+    with pytest.raises(SnapshotError, match=f"'planner.{name}' is 'model', and the model has not"):
+        planner.set_model(snapshot, 1)
+
+
+def test_one_particle_cannot_be_matched(make_settings):
+    with pytest.raises(SettingsError, match=r"'planner.particles' is 1; 'moment_matching' needs"):
+        make_settings(planner__propagation='moment_matching', planner__particles=1)

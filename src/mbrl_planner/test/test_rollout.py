@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from mbrl_dynamics.model import Prediction
+from mbrl_dynamics.propagation import WAYS
 from mbrl_planner.objectives import Objective
 from mbrl_planner.optimizer import cold_start
 from mbrl_planner.planner import make_optimizer
@@ -106,12 +108,12 @@ def test_particles_spread_by_the_members_variance_and_stay_with_their_member(
     drift = np.array([[[0.0]], [[1.0]]])
     model = linear_model(np.ones((members, 1, 1)), drift, variance)
     objective = Objective('sum', {'s': lambda s, a, n, g: n[..., 0]}, {'s': 1.0})
-    settings = PlanningSettings(propagation='ts_inf', particles_per_member=particles)
+    settings = PlanningSettings(propagation='ts_inf', particles=2 * particles)
     rollout = begun(model, objective, settings, np.zeros((1, 1)), np.zeros((1, 0)))
     candidates = 8000 // particles
     returns = rollout(torch.ones(1, candidates, 5, 1))
     assert rollout.model_steps == candidates * particles * 5 * members
-    last = rollout._last[-1, :, 0]  # [E, N, P, S] after 5 steps
+    last = rollout._last.states[-1, :, 0]  # [E, N, Q, S] after 5 steps
     for member in range(members):
         assert abs(float(last[member].mean()) - 5.0 * member) < 0.1
         assert abs(float(last[member].var()) - 5 * variance) < 0.1
@@ -125,7 +127,7 @@ def test_particles_spread_by_the_members_variance_and_stay_with_their_member(
 def test_particles_of_a_problem_do_not_depend_on_the_other_problems(linear_model):
     state, goal, actions = problem()
     model = linear_model(TRANSITION, CONTROL, 0.1)
-    settings = PlanningSettings(propagation='ts_inf', particles_per_member=2)
+    settings = PlanningSettings(propagation='ts_inf', particles=6)
     actions = torch.tensor(actions).float()
     together = begun(model, quadratic_objective(), settings, state, goal)(actions)
     for r in range(PROBLEMS):
@@ -157,6 +159,71 @@ def test_rewards_after_a_termination_count_nothing(linear_model):
     assert 0.2 < ended.mean() < 0.9
     rewards[..., 1:][ended[..., :-1]] = 0.0
     np.testing.assert_allclose(returns, rewards.sum(-1).mean(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_disagreement_costs_what_its_penalty_says(linear_model):
+    """Members that move by a, each times its own number: their deviation is known."""
+    control = np.array([[[1.0]], [[3.0]]])
+    model = linear_model(np.ones((2, 1, 1)), control)
+    model.target_scale = torch.tensor([4.0])
+    objective = Objective('s', {'s': lambda s, a, n, g: n[..., 0]}, {'s': 1.0})
+    actions = torch.ones(1, 1, 5, 1)
+    steps = np.arange(1, 6)
+    for way, deviation in (('expectation', np.ones(5)), ('mean', steps)):
+        settings = PlanningSettings(propagation=way, disagreement_penalty=10.0)
+        rollout = begun(model, objective, settings, np.zeros((1, 1)), np.zeros((1, 0)))
+        expected = (2.0 * steps).sum() - 10.0 * (deviation / 4.0).sum()
+        np.testing.assert_allclose(rollout(actions), [[expected]], rtol=1e-5)
+
+
+def test_disagreement_after_the_end_costs_nothing(linear_model):
+    control = np.array([[[1.0]], [[3.0]]])
+    model = linear_model(np.ones((2, 1, 1)), control)
+    objective = Objective(
+        's',
+        {'s': lambda s, a, n, g: n[..., 0]},
+        {'s': 1.0},
+        termination=lambda n: n[..., 0] > 3.5,
+    )
+    settings = PlanningSettings(propagation='expectation', disagreement_penalty=10.0)
+    rollout = begun(model, objective, settings, np.zeros((1, 1)), np.zeros((1, 0)))
+    # Positions 2, 4, 6, ...: the second step is the last that counts.
+    np.testing.assert_allclose(rollout(torch.ones(1, 1, 5, 1)), [[2.0 + 4.0 - 20.0]], rtol=1e-5)
+
+
+class Learned:
+    """Members whose reward and end are heads of their own: both of the action alone."""
+
+    members, state_dim, action_dim, history = 2, 1, 1, 1
+    learns_reward = learns_termination = True
+    target_scale = torch.ones(1)
+
+    def predict(self, state, action, variance=True):
+        """See ``mbrl_dynamics.propagation.Model``."""
+        factor = torch.tensor([1.0, 2.0])[:, None]
+        end = (action[..., 0] > 0.9).float()
+        return Prediction(state, None, factor * action[..., 0], end)
+
+
+def test_reward_and_end_may_be_the_models(linear_model):
+    actions = torch.tensor([0.5, 0.25, 1.0, 0.5]).view(1, 1, 4, 1)
+    for learned, expected in ((('reward',), 2.25), (('reward', 'termination'), 1.75)):
+        settings = PlanningSettings(**dict.fromkeys(learned, 'model'))
+        state = np.zeros((1, 1))
+        rollout = begun(Learned(), quadratic_objective(), settings, state, np.zeros((1, 2)))
+        np.testing.assert_allclose(rollout(actions), [[1.5 * expected]], rtol=1e-5)
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('particles', [2, 5])
+def test_without_noise_and_disagreement_all_ways_give_the_same_return(linear_model, way, particles):
+    state, goal, actions = problem()
+    same = np.repeat(TRANSITION[:1], MEMBERS, 0), np.repeat(CONTROL[:1], MEMBERS, 0)
+    actions = torch.tensor(actions).float()
+    settings = PlanningSettings(propagation=way, particles=particles)
+    returns = begun(linear_model(*same), quadratic_objective(), settings, state, goal)(actions)
+    plain = begun(linear_model(*same), quadratic_objective(), PlanningSettings(), state, goal)
+    torch.testing.assert_close(returns, plain(actions), rtol=1e-4, atol=1e-4)
 
 
 def test_a_member_that_diverges_makes_the_candidate_worthless(linear_model):

@@ -23,7 +23,7 @@ def test_the_defaults_stay_within_the_budget_of_model_steps(make_settings):
             "unknown parameter 'planner.horizont'; did you mean 'planner.horizon'",
         ),
         ({'planner__horizon': 0}, "'planner.horizon' is 0; it must be an integer from 1"),
-        ({'planner__propagation': 'ts1'}, "one of 'mean', 'ts_inf'"),
+        ({'planner__propagation': 'ts2'}, "one of 'mean', 'expectation', 'moment_matching'"),
         ({'optimizer__name': 'mppi'}, "one of 'icem', 'cem'"),
         ({'optimizer__elites': 32}, "must be below 'optimizer.candidates', which is 32"),
         ({'optimizer__icem__decay': 0.5}, "'optimizer.icem.decay'"),

@@ -1,0 +1,65 @@
+"""What the pilot tells the planner of the past."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.settings import MpcSettings
+from mbrl_planner.planner import PlanRequest, PlanResult, WarmStart
+
+
+def make_plan(action: float, history: int) -> PlanResult:
+    actions, states = np.full((5, 1), action), np.zeros((6, 4))
+    warm_start = WarmStart(actions, np.zeros((0, 5, 1)))
+    return PlanResult(actions, states, states, 0.0, warm_start, 1, 100, 0.001, history)
+
+
+def fly(pilot: Pilot, steps: int, history: int) -> list[PlanRequest]:
+    """Requests of an episode whose states and actions are numbered."""
+    requests = []
+    for step in range(steps):
+        pilot.observe(np.full(4, float(step)), step * 40_000_000)
+        pilot.take_transition()
+        requests.append(pilot.plan_request())
+        pilot.take_plan(make_plan(0.1 * step, history))
+        pilot.act()
+    return requests
+
+
+@pytest.fixture
+def pilot(settings: MpcSettings) -> Pilot:
+    pilot = Pilot(settings)
+    pilot.begin(0, seed=0, explore=False)
+    return pilot
+
+
+def test_a_model_without_history_is_told_nothing_of_the_past(pilot: Pilot) -> None:
+    for request in fly(pilot, 5, history=1):
+        assert len(request.past_states) == len(request.past_actions) == 0
+
+
+def test_as_many_steps_are_sent_as_the_model_looks_back_oldest_first(pilot: Pilot) -> None:
+    requests = fly(pilot, 5, history=3)
+    assert [len(each.past_states) for each in requests] == [0, 1, 2, 2, 2]
+    last = requests[-1]
+    np.testing.assert_array_equal(np.asarray(last.past_states)[:, 0], [2.0, 3.0])
+    np.testing.assert_allclose(np.asarray(last.past_actions)[:, 0], [0.2, 0.3])
+    np.testing.assert_array_equal(last.state, np.full(4, 4.0))
+
+
+def test_an_episode_knows_nothing_of_the_one_before(pilot: Pilot) -> None:
+    fly(pilot, 5, history=3)
+    pilot.begin(1, seed=0, explore=False)
+    assert [len(each.past_states) for each in fly(pilot, 3, history=3)] == [0, 1, 2]
+
+
+def test_the_past_actions_are_those_executed_not_those_asked_for(settings: MpcSettings) -> None:
+    limited = dataclasses.replace(settings.control, max_action_rate=1.0)  # 0.04 per step
+    pilot = Pilot(dataclasses.replace(settings, control=limited))
+    pilot.begin(0, seed=0, explore=False)
+    request = fly(pilot, 4, history=2)[-1]
+    assert float(np.asarray(request.past_actions)[0, 0]) == pytest.approx(0.08)
