@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mbrl_common.task import TaskSettings
-from mbrl_dynamics.bag import BagError
+from mbrl_dynamics.bag import BagError, read_arrays
+from mbrl_dynamics.bag_columns import widths
 from mbrl_dynamics.bag_schema import SCHEMA_NAME, from_message
 from mbrl_dynamics.robot_bag import robot_transitions
 from mbrl_dynamics.ros_bag import RosBag
-from mbrl_dynamics.settings import DataSettings
-from mbrl_dynamics.transition import Transition
 from mbrl_dynamics.transitions import Transitions
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds
+    from mbrl_dynamics.settings import DataSettings
 
 
 def transitions_of(path: Path, task: TaskSettings, settings: DataSettings) -> Transitions:
@@ -28,16 +31,20 @@ def transitions_of(path: Path, task: TaskSettings, settings: DataSettings) -> Tr
         OSError: if it cannot be read.
     """
     bag = RosBag(path)
-    if not bag.topics_of([SCHEMA_NAME]):
+    if not has_transitions(bag):
         return robot_transitions(bag, task, settings)
     found = recorded_transitions(bag)
-    widths = found.state.shape[1], found.action.shape[1]
-    if widths != (task.state_dim, task.action_dim):
+    if widths(found) != (task.state_dim, task.action_dim, task.state_dim):
         raise BagError(
-            f'{path}: states and actions have {widths[0]} and {widths[1]} entries; the task '
-            f'{task.name!r} has {task.state_dim} and {task.action_dim}'
+            f'{path}: states and actions have {found.state.shape[1]} and {found.action.shape[1]} '
+            f'entries; the task {task.name!r} has {task.state_dim} and {task.action_dim}'
         )
     return found
+
+
+def has_transitions(bag: RosBag) -> bool:
+    """Whether a bag is one of the suite's: it has messages of type ``mbrl_msgs/Transition``."""
+    return bool(bag.topics_of([SCHEMA_NAME]))
 
 
 def recorded_transitions(bag: RosBag) -> Transitions:
@@ -47,20 +54,18 @@ def recorded_transitions(bag: RosBag) -> Transitions:
         BagError: if there are none, they differ in width, or the bag cannot be read.
         OSError: if it cannot be read.
     """
-    topics = [topic.name for topic in bag.topics_of([SCHEMA_NAME])]
-    found: list[Transition] = [from_message(each.message) for each in bag.messages(topics)]
-    if not found:
+    if not has_transitions(bag):
         raise BagError(f'{bag.path}: no transitions; there is {bag.describe_topics()}')
-    for each in found:
-        for name, first in (
-            ('state', found[0].state),
-            ('next_state', found[0].state),
-            ('action', found[0].action),
-        ):
-            if len(getattr(each, name)) != len(first):
-                raise BagError(
-                    f'{bag.path}: transition {each.sequence} (episode {each.episode}, step '
-                    f'{each.step}) has {len(getattr(each, name))} entries of {name}; the first has '
-                    f'{len(first)}'
-                )
-    return Transitions.from_list(found)
+    if all(path.suffix == '.mcap' for path in bag.files):
+        parts = [part for part in map(read_arrays, bag.files) if len(part)]
+    else:  # compressed as a whole
+        topics = [topic.name for topic in bag.topics_of([SCHEMA_NAME])]
+        single = (from_message(each.message) for each in bag.messages(topics))
+        parts = [Transitions.from_list([each]) for each in single]
+    found = sorted({widths(part) for part in parts})
+    if len(found) > 1:
+        raise BagError(
+            f'{bag.path}: its transitions must all have the same widths of state, action and next '
+            f'state; they have {found}'
+        )
+    return Transitions.concatenate(parts)

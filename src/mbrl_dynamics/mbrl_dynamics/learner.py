@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mbrl_dynamics.bag import BagError, bags, read_parts
+from mbrl_dynamics.bag import BagError, bags
+from mbrl_dynamics.bag_source import transitions_of
 from mbrl_dynamics.dataset import Dataset
 from mbrl_dynamics.model_store import ModelStore
 from mbrl_dynamics.recorder import Recorder, announced
+from mbrl_dynamics.ros_bag import find_bags
 from mbrl_dynamics.schedule import updates_due
 from mbrl_dynamics.sequences import Sequences
 from mbrl_dynamics.settings import DynamicsSettings
@@ -225,14 +227,12 @@ class Learner:
     def _load_extra(self) -> None:
         for name in self.settings.data.extra_bags:
             path = Path(name).expanduser()
-            paths = sorted(path.rglob('*.mcap')) if path.is_dir() else [path]
             before = self.dataset_size
-            for found in announced(paths):
-                try:
-                    for part in read_parts(found):
-                        self._load(part, found)
-                except OSError as error:
-                    raise BagError(f"'data.extra_bags': {error}") from error
+            try:
+                for found in announced(find_bags(path)):
+                    self._load(transitions_of(found, self.settings.task, self.settings.data), found)
+            except (OSError, BagError) as error:
+                raise BagError(f"'data.extra_bags': {error}") from error
             if self.dataset_size == before:
                 raise BagError(f"'data.extra_bags': {path} has no transitions that are new")
             log.info('%s: %d transitions', path, self.dataset_size - before)

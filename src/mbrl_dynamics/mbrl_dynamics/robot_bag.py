@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +25,10 @@ from mbrl_dynamics.bag import BagError
 from mbrl_dynamics.recording import READERS, Recording, header_time
 from mbrl_dynamics.resampling import Signal, Steps, differentiate, resample
 from mbrl_dynamics.ros_bag import RosBag, Topic
-from mbrl_dynamics.settings import DataSettings
 from mbrl_dynamics.transitions import Transitions
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds
+    from mbrl_dynamics.settings import DataSettings
 
 log = logging.getLogger(__name__)
 

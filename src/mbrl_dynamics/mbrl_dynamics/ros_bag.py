@@ -5,6 +5,7 @@ Read without ROS: the files say themselves what their messages look like.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import logging
@@ -79,6 +80,15 @@ class RosBag:
         self.files = _files_of(path) if path.is_dir() else [path]
         self.topics = self._find_topics()
 
+    @property
+    def finished(self) -> bool:
+        """Whether every file has an end; a file without one is being recorded, or was cut off."""
+        for path in self.files:
+            with _open(path) as stream:
+                if not _is_finished(stream):
+                    return False
+        return True
+
     def topics_of(self, kinds: Collection[str]) -> list[Topic]:
         """The topics of these types that have messages."""
         return [t for t in self.topics.values() if t.type in kinds and t.count]
@@ -133,7 +143,7 @@ def find_bags(path: Path) -> list[Path]:
         return [path]
     found = list(_bags_below(path))
     if not found:
-        raise BagError(f'{path}: no bags in there; a bag is a file *.mcap')
+        raise BagError(f'{path}: has no bags (files *.mcap), so no transitions')
     return found
 
 
@@ -196,11 +206,11 @@ def _topics_in(path: Path) -> Iterator[Topic]:
                     kind = '' if schema is None else schema.name
                     yield Topic(channel.topic, kind, counts.get(channel.id, 0))
                 return
-    for schema, channel, _ in _records(path, None):
+    for schema, channel, _ in _records(path, None, quiet=True):
         yield Topic(channel.topic, '' if schema is None else schema.name, 1)
 
 
-def _records(path: Path, topics: Collection[str] | None) -> Iterator[_Record]:
+def _records(path: Path, topics: Collection[str] | None, quiet: bool = False) -> Iterator[_Record]:
     """Messages of some topics, by recording time; of a file that was cut off, what is whole."""
     with _open(path) as stream:
         try:
@@ -209,15 +219,17 @@ def _records(path: Path, topics: Collection[str] | None) -> Iterator[_Record]:
                 return
         except _UNREADABLE as error:
             raise BagError(f'{path}: is damaged: {error}') from error
-        found = list(_whole_records(path, stream, topics))
+        found = list(_whole_records(stream, topics))
+    if not quiet:
+        log.warning('%s: has no end (being recorded, or cut off); read as far as it goes', path)
     yield from sorted(found, key=lambda record: record[2].log_time)
 
 
-def _whole_records(path: Path, stream: IO[bytes], topics: Collection[str] | None) -> Iterator:
+def _whole_records(stream: IO[bytes], topics: Collection[str] | None) -> Iterator[_Record]:
     schemas: dict[int, Schema] = {}
     channels: dict[int, Channel] = {}
     stream.seek(0)
-    try:
+    with contextlib.suppress(*_UNREADABLE):
         for record in StreamReader(stream).records:
             if isinstance(record, Schema):
                 schemas[record.id] = record
@@ -227,8 +239,6 @@ def _whole_records(path: Path, stream: IO[bytes], topics: Collection[str] | None
                 channel = channels[record.channel_id]
                 if topics is None or channel.topic in topics:
                     yield schemas.get(channel.schema_id), channel, record
-    except _UNREADABLE as error:
-        log.warning('%s: was cut off; read up to there (%s)', path, error or 'end of the file')
 
 
 def _open(path: Path) -> IO[bytes]:

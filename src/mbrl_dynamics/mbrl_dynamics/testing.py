@@ -77,6 +77,11 @@ class RobotRecorder:
         self._writer.finish()
         self._file.close()
 
+    @property
+    def raw(self) -> Any:
+        """The ``mcap.writer.Writer`` below, for messages of other types."""
+        return self._writer._writer
+
     def write(self, topic: str, kind: str, log_time: int, **fields: Any) -> None:
         """Any message of the ``TYPES``."""
         if kind not in self._schemas:
