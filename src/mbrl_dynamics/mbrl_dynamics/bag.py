@@ -221,8 +221,9 @@ def _rewrite(path: Path, file: IO[bytes]) -> int:
 
 
 def _begins_as_mcap(path: Path) -> bool:
+    """Also if it was cut off before it had really begun."""
     with path.open('rb') as file:
-        return file.read(len(MAGIC)) == MAGIC
+        return MAGIC.startswith(file.read(len(MAGIC)))
 
 
 def _is_finished(path: Path) -> bool:

@@ -44,6 +44,7 @@ class Recorder:
         self.errors = 0
         self._failing = False
         self._open: dict[tuple[str, int], tuple[int, EpisodeBag]] = {}
+        self._unfinished: list[Path] = []  # ended while the disk was full
 
     def load(self) -> Iterator[tuple[Path, Transitions]]:
         """Yield all transitions on disk, bag by bag, many at a time, and where they come from.
@@ -93,11 +94,27 @@ class Recorder:
         """Finish all files."""
         for sender in list(self._open):
             self._finish(sender)
+        while self._finish_an_older_one():
+            pass
 
     def _finish(self, sender: tuple[str, int]) -> None:
         _, bag = self._open.pop(sender)
         try:
             bag.finish()
-        except OSError as error:  # it stays readable, and is finished at the next start
+        except OSError as error:  # it stays readable
             self.errors += 1
+            self._unfinished.append(bag.path)
             log.error('%s: has no index yet: %s', bag.path, error)
+        else:
+            self._finish_an_older_one()  # one only, as control may be waiting
+
+    def _finish_an_older_one(self) -> bool:
+        """Give a bag its index that could not be finished in its time; false if none was."""
+        if not self._unfinished:
+            return False
+        try:
+            repair(self._unfinished[-1])
+        except OSError:
+            return False
+        self._unfinished.pop()
+        return True

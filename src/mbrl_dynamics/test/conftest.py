@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -169,3 +172,15 @@ def small_disk() -> Iterator[Callable[[int], None]]:
     yield limit
     limit(-1)
     signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 100 kB, where one may be mounted."""
+    folder = tmp_path / 'tiny'
+    folder.mkdir()
+    command = ['mount', '-t', 'tmpfs', '-o', 'size=100k', 'tiny', str(folder)]
+    if shutil.which('mount') is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip('no file system can be mounted here; that takes the rights of root')
+    yield folder
+    subprocess.run(['umount', '--lazy', str(folder)], check=True)

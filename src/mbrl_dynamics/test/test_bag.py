@@ -212,7 +212,7 @@ def test_bags_recorded_elsewhere_are_read_whatever_else_is_in_them(
         assert_same(transition, make_transition(number))
 
 
-@pytest.mark.parametrize('content', [b'', b'no bag at all', b'x' * 1000])
+@pytest.mark.parametrize('content', [b'\0', b'no bag at all', b'x' * 1000])
 def test_what_is_no_bag_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / 'other.mcap'
     path.write_bytes(content)

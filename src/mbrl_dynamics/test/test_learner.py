@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -130,24 +128,70 @@ def test_a_full_disk_is_counted_and_the_transition_is_taken_when_it_comes_again(
     make_settings: Settings,
     make_transition: Make,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    small_disk: Callable[[int], None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     learner = Learner(make_settings(), tmp_path)
     learner.add(make_transition(0))
-
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, 'No space left on device')
-
-    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(EpisodeBag, 'write', full)
+    small_disk((tmp_path / 'data' / 'episode_00000.mcap').stat().st_size + 10)
+    with caplog.at_level(logging.WARNING):
         for number in (1, 2, 1):
             ack = learner.add(make_transition(number))
             assert not ack.stored and ack.next_sequence == 1 and not ack.training_due
-    assert learner.write_errors == 3
-    assert len(caplog.records) == 1 and 'No space left' in caplog.text
+    assert learner.write_errors == 3 and learner.dataset_size == 1
+    assert len(caplog.records) == 1 and 'File too large' in caplog.text
+    small_disk(-1)
     assert learner.add(make_transition(1)).next_sequence == 2
     assert [t.sequence for t in read_folder(tmp_path / 'data')] == [0, 1]
+
+
+def test_without_memory_a_transition_is_neither_stored_nor_acknowledged(
+    make_settings: Settings,
+    make_transition: Make,
+    tmp_path: Path,
+    small_disk: Callable[[int], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    learner = Learner(make_settings(), tmp_path)
+    small_disk(100_000)  # enough for a bag, and not for the table in memory
+    assert not learner.add(make_transition(0)).stored
+    assert learner.write_errors == 1 and 'transition 0 not stored: no memory' in caplog.text
+    small_disk(-1)
+    assert learner.add(make_transition(0)).next_sequence == 1
+    assert [t.sequence for t in read_folder(tmp_path / 'data')] == [0]
+
+
+def test_a_new_start_takes_what_is_new_of_each_sender_and_nothing_twice(
+    make_settings: Settings, make_transition: Make, tmp_path: Path
+) -> None:
+    before = Learner(make_settings(), tmp_path)
+    for number in range(30):
+        before.add(make_transition(number))
+        before.add(make_transition(number, robot='other', session=number // 10))
+    copied = EpisodeBag(tmp_path / 'data', 77)  # as if a file had been copied into it
+    for number in (29, 31, 31, 5, 32):
+        copied.write(make_transition(number))
+    after = Learner(make_settings(), tmp_path)
+    assert after.dataset_size == 62
+    assert after.next_sequence('/mpc_controller', make_transition(0).session) == 30
+    assert after.add(make_transition(30)).next_sequence == 33
+    assert [after.next_sequence('other', each) for each in range(4)] == [10, 0, 0, 0]
+    assert after.add(make_transition(10, robot='other', session=1)).next_sequence == 20
+
+
+def test_bags_from_elsewhere_need_no_reward(
+    make_settings: Settings, make_transition: Make, tmp_path: Path
+) -> None:
+    bag = EpisodeBag(tmp_path, 0)
+    for number in range(20):
+        bag.write(make_transition(number, reward=float('nan')))
+    learner = Learner(make_settings(data__extra_bags=[str(bag.path)]))
+    assert learner.dataset_size == 20
+    with pytest.raises(ValueError, match='reward is nan'):
+        learner.add(make_transition(20, reward=float('nan')))
+    bag.write(make_transition(20, reward=float('inf')))
+    with pytest.raises(FolderError, match=r'episode_00000\.mcap does not fit.*reward is inf'):
+        Learner(make_settings(data__extra_bags=[str(bag.path)]))
 
 
 def test_a_run_goes_on_where_it_was_even_from_a_crash(
