@@ -22,7 +22,7 @@ def transitions_of(path: Path, task: TaskSettings, settings: DataSettings) -> Tr
 
     Args:
         path: an MCAP file or a folder of ``ros2 bag record``. If it has messages of type
-            ``mbrl_msgs/Transition``, it is those; otherwise it must be a robot's.
+            ``mbrl_msgs/Transition``, it is those; otherwise it must be a robot's, or empty.
         task: the widths that state and action must have; what to look for in a robot's bag.
         settings: topics and limits, for a robot's bag.
 
@@ -31,9 +31,11 @@ def transitions_of(path: Path, task: TaskSettings, settings: DataSettings) -> Tr
         OSError: if it cannot be read.
     """
     bag = RosBag(path)
-    if not has_transitions(bag):
+    if not has_transitions(bag) and not bag.empty:
         return robot_transitions(bag, task, settings)
     found = recorded_transitions(bag)
+    if not len(found):
+        return Transitions.empty(task.state_dim, task.action_dim)
     if widths(found) != (task.state_dim, task.action_dim, task.state_dim):
         raise BagError(
             f'{path}: states and actions have {found.state.shape[1]} and {found.action.shape[1]} '
@@ -51,9 +53,12 @@ def recorded_transitions(bag: RosBag) -> Transitions:
     """The transitions that a bag holds, in the order in which they were recorded.
 
     Raises:
-        BagError: if there are none, they differ in width, or the bag cannot be read.
+        BagError: if there are other messages but none, they differ in width, or the bag cannot be
+            read.
         OSError: if it cannot be read.
     """
+    if bag.empty:
+        return Transitions.empty(0, 0)
     if not has_transitions(bag):
         raise BagError(f'{bag.path}: no transitions; there is {bag.describe_topics()}')
     if all(path.suffix == '.mcap' for path in bag.files):

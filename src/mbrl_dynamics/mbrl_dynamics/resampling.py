@@ -131,10 +131,8 @@ def differentiate(signal: Signal, angle: bool, max_gap: int) -> Signal:
             time = signal.time[first : last + 1]
             value = signal.value[first : last + 1]
             seconds = (time - time[0]) * 1e-9
-            order = 2 if len(time) > 2 else 1
-            rates.append(
-                np.gradient(np.unwrap(value) if angle else value, seconds, edge_order=order)
-            )
+            value = np.unwrap(value) if angle else value
+            rates.append(np.gradient(value, seconds, edge_order=2 if len(time) > 2 else 1))
             times.append(time)
     if not times:
         return Signal(np.empty(0, np.int64), np.empty(0))

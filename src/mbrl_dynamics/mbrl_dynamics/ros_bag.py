@@ -89,6 +89,11 @@ class RosBag:
                     return False
         return True
 
+    @property
+    def empty(self) -> bool:
+        """Whether it has no message at all."""
+        return not any(topic.count for topic in self.topics.values())
+
     def topics_of(self, kinds: Collection[str]) -> list[Topic]:
         """The topics of these types that have messages."""
         return [t for t in self.topics.values() if t.type in kinds and t.count]

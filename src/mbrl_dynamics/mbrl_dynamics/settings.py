@@ -167,7 +167,8 @@ class DataSettings:
         le=60.0,
     )
     command_timeout: float = setting(
-        "robot's bags: how long a command is in force if no other comes [s]; 0: two control periods",
+        "robot's bags: how long a command is in force if no other comes [s]; 0: two control "
+        'periods',
         0.0,
         ge=0.0,
         le=3600.0,
