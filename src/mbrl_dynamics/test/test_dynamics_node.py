@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('mbrl_msgs')
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from mbrl_common.messages import to_field
 from mbrl_common.qos import LATCHED, RECORD
@@ -48,6 +50,7 @@ PARAMETERS = {
     'training.min_transitions': 10,
 }
 LONG = {'training.updates_after_episode': 1_000_000}
+NO_TRAINING = {'training.min_transitions': 1_000_000}
 
 
 def to_message(transition: Transition) -> msg.Transition:
@@ -269,6 +272,79 @@ def test_a_kill_loses_nothing_acknowledged_and_the_model_is_there_again(
         assert ack.training_due, 'three before the kill and five after it'
         b.wait_for_model(2)
     assert [t.sequence for t in read_folder(tmp_path / 'data')] == list(range(28))
+
+
+def test_kills_while_transitions_stream_in_lose_nothing_acknowledged(
+    tmp_path: Path, make_transition: Make
+) -> None:
+    moments = random.Random(0)
+
+    def acknowledged() -> int:
+        return b.acks[-1].next_sequence if b.acks else 0
+
+    def stream(enough: int, seconds: float) -> None:
+        """Send until so many are acknowledged, and for some time more; what is not
+        acknowledged for half a second is sent again, oldest first."""
+        done = number = acknowledged()
+        now = since = time.monotonic()
+        end = math.inf
+        while now < end:
+            b.probe.publish(
+                'transition', msg.Transition, to_message(make_transition(number, length=5)), RECORD
+            )
+            number += 1
+            time.sleep(0.002)
+            now = time.monotonic()
+            if acknowledged() > done:
+                done, since = acknowledged(), now
+            elif now - since > 0.5:
+                number, since = done, now
+            if done >= enough and end == math.inf:
+                end = now + seconds
+
+    with bench(tmp_path, **NO_TRAINING) as b:
+        for _ in range(4):
+            stream(acknowledged() + 1, moments.uniform(0.0, 0.3))
+            b.node.kill()
+            time.sleep(0.3)  # for acknowledgements on their way
+            recorded = [transition.sequence for transition in read_folder(tmp_path / 'data')]
+            assert set(recorded) >= set(range(acknowledged()))
+            b.start()
+        stream(acknowledged() + 50, 0.0)
+        assert b.node.stop() == 0
+    recorded = [transition.sequence for transition in read_folder(tmp_path / 'data')]
+    assert set(recorded) >= set(range(acknowledged()))
+    assert len(recorded) == len(set(recorded)), 'nothing is stored twice'
+
+
+def test_a_full_disk_is_reported_and_recording_goes_on_when_there_is_room(
+    tmp_path: Path, make_transition: Make
+) -> None:
+    with bench(tmp_path, **NO_TRAINING) as b:
+        b.send(*[make_transition(number, length=1000) for number in range(40)])
+        (bag,) = (tmp_path / 'data').iterdir()
+        _, most = resource.prlimit(b.node.pid, resource.RLIMIT_FSIZE)
+        limit = bag.stat().st_size + 100
+        resource.prlimit(b.node.pid, resource.RLIMIT_FSIZE, (limit, most))
+        unstored = [make_transition(number, length=1000) for number in range(40, 50)]
+        for transition in unstored:
+            b.probe.publish('transition', msg.Transition, to_message(transition), RECORD)
+        status = b.wait_for_status(write_errors=10)
+        assert status.dataset_size == 40 and len(b.acks) == 40
+        assert 'transitions are not stored, from 40 on' in b.node.output()
+        diagnostics = b.probe.wait_for('/diagnostics', DiagnosticArray).status[0]
+        assert (diagnostics.level, diagnostics.message) == (
+            DiagnosticStatus.ERROR,
+            '10 errors of the disk',
+        )
+        assert [t.sequence for t in read_folder(tmp_path / 'data')] == list(range(40))
+
+        resource.prlimit(b.node.pid, resource.RLIMIT_FSIZE, (most, most))
+        ack = b.send(*unstored)
+        assert ack.next_sequence == ack.dataset_size == 50
+        assert 'transitions are stored again, from 40 on' in b.node.output()
+        assert b.node.stop() == 0
+    assert [t.sequence for t in read_folder(tmp_path / 'data')] == list(range(50))
 
 
 def test_a_kill_in_a_training_starts_it_again_and_leaves_no_process(
