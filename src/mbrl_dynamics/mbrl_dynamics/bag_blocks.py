@@ -139,6 +139,8 @@ class Walk:
                 if opcode in _END:
                     return
                 if not self._is_sane(opcode, length):
+                    if self._finished:
+                        raise ValueError('something in it is no record')
                     self.lost += size - place
                     return
                 missing = _HEAD.size + length - len(data)
@@ -147,7 +149,9 @@ class Walk:
 
     def _is_sane(self, opcode: int, length: int) -> bool:
         """Whether to believe in a record. In a finished file there may be some of others' kinds."""
-        return self._finished or (1 <= opcode <= Opcode.DATA_END and length <= _LARGEST_RECORD)
+        if self._finished:
+            return opcode != 0
+        return 1 <= opcode <= Opcode.DATA_END and length <= _LARGEST_RECORD
 
     def _open_chunk(self, content: bytes) -> Iterator[Block]:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from mbrl_dynamics.dataset import Dataset
 from mbrl_dynamics.ensemble import Architecture
 from mbrl_dynamics.training import Progress, TrainingError, TrainingJob, TrainingOutcome, fit
 from mbrl_dynamics.worker import Worker
@@ -79,6 +82,31 @@ def test_its_death_is_an_error_and_the_next_training_gets_a_new_one(
     assert 'ended with code -9' in outcome.message
     owner.worker.submit(make_job(architecture, data, 100))
     assert owner.outcome().error is TrainingError.NONE
+
+
+def test_it_trains_on_its_owners_memory_also_after_its_death_and_while_more_is_added(
+    owner: Owner, architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+) -> None:
+    alone = make_job(architecture, cartpole.random_data(2), 300)
+    transitions = alone.data.load()
+    dataset = Dataset(4, 1)
+    dataset.extend(transitions)
+    shared = dataclasses.replace(alone, data=dataset.share())
+    assert len(pickle.dumps(shared)) < 3000 < len(pickle.dumps(alone))
+
+    owner.worker.submit(dataclasses.replace(shared, updates=1_000_000))
+    outcome = owner.outcome(lambda: os.kill(owner.worker.pid, signal.SIGKILL))
+    assert outcome.error is TrainingError.INTERNAL_ERROR
+    owner.worker.submit(shared)
+    for transition in transitions[:200]:
+        dataset.add(transition)
+    assert owner.outcome().snapshot == fit(alone).snapshot == fit(shared).snapshot
+
+    del dataset  # and with it the memory, which the next training will not find
+    owner.worker.submit(shared)
+    outcome = owner.outcome()
+    assert outcome.error is TrainingError.INTERNAL_ERROR
+    assert f'the dataset of process {os.getpid()} cannot be read' in outcome.message
 
 
 def test_it_dies_with_its_owner(tmp_path: Any) -> None:
