@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mbrl_dynamics.bag import BagError
+from mbrl_dynamics.bag_collection import episodes_of, fingerprints
 from mbrl_dynamics.bag_columns import widths
 from mbrl_dynamics.bag_source import recorded_transitions
-from mbrl_dynamics.bag_tools import episodes_of, fingerprints
 from mbrl_dynamics.ros_bag import RosBag, find_bags
 from mbrl_dynamics.transitions import Transitions
 

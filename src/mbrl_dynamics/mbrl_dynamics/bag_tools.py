@@ -1,4 +1,4 @@
-"""What is done with bags after they were recorded: list, merge, split, repair, import.
+"""What is done with bags after they were recorded: sum up, merge, split, repair.
 
 Plain functions that print nothing; ``mbrl data`` is their command line. None changes a file that is
 there, but ``repair``, whose task it is.
@@ -7,17 +7,20 @@ there, but ``repair``, whose task it is.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mbrl_dynamics.bag import DAMAGED, BagError, EpisodeBag, bags, read_arrays, repair
-from mbrl_dynamics.bag_columns import widths
+from mbrl_dynamics.bag_collection import OnBag, collect, episodes_of
 from mbrl_dynamics.bag_source import has_transitions, recorded_transitions
 from mbrl_dynamics.ros_bag import RosBag, find_bags
 from mbrl_dynamics.transitions import Transitions
+
+
+class TargetError(BagError):
+    """Bags cannot be written where they were to go."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,56 +111,78 @@ def summarise(path: Path) -> BagSummary:
     )
 
 
-def episodes_of(transitions: Transitions) -> Iterator[np.ndarray]:
-    """The indices of each episode's transitions, in the order in which they were sent.
-
-    An episode is what one sender sent under one number, with rising steps.
-    """
-    order = np.lexsort((transitions.sequence, transitions.sender))
-    if not len(order):
-        return
-    begins = np.zeros(len(order), dtype=bool)
-    for name in ('sender', 'episode'):
-        begins[1:] |= np.diff(getattr(transitions, name)[order]) != 0
-    begins[1:] |= np.diff(transitions.step[order]) <= 0
-    episodes = np.split(order, np.flatnonzero(begins[1:]) + 1)
-    yield from sorted(episodes, key=lambda indices: int(indices.min()))
-
-
-def merge(
-    paths: Iterable[Path], folder: Path, on_bag: Callable[[Path], None] = lambda path: None
-) -> Written:
+def merge(paths: Iterable[Path], folder: Path, on_bag: OnBag = lambda path: None) -> Written:
     """Put the episodes of many bags into one folder: a bag each, numbered from 0.
 
-    A transition that is there twice is written once. Different transitions under the same number
-    of the same sender (two runs in one process each have it) go to different senders.
-
     Args:
-        paths: bags and folders of bags.
+        paths: bags and folders of bags of the suite; see :func:`collect`.
         folder: a new one, or one without bags.
-        on_bag: called before each bag is read.
+        on_bag: called before each bag is read, and after one was written.
 
     Raises:
-        BagError: if a bag cannot be read, there are bags of different widths, or bags in the
-            folder.
-        OSError: if something cannot be read or written.
+        TargetError: if there are bags in the folder.
+        BagError, OSError: as :func:`collect`, or if something cannot be written.
     """
-    _check_empty(folder)
-    collected, duplicates = _collect(paths, on_bag)
-    return _write(collected, folder, duplicates, renumber=True)
+    check_target(folder)
+    transitions, duplicates = collect(paths, on_bag=on_bag)
+    number = np.empty(len(transitions), dtype=np.int64)
+    for episode, indices in enumerate(episodes_of(transitions)):
+        number[indices] = episode
+    return write(dataclasses.replace(transitions, episode=number), folder, duplicates, on_bag)
 
 
-def split(
-    paths: Iterable[Path], folder: Path, on_bag: Callable[[Path], None] = lambda path: None
-) -> Written:
+def split(paths: Iterable[Path], folder: Path, on_bag: OnBag = lambda path: None) -> Written:
     """Put each episode into a bag of its own, under the number it has; otherwise as :func:`merge`.
 
     Episodes of different senders that have one number go side by side, as ``episode_00003.mcap``
     and ``episode_00003_1.mcap``.
     """
-    _check_empty(folder)
-    collected, duplicates = _collect(paths, on_bag)
-    return _write(collected, folder, duplicates, renumber=False)
+    check_target(folder)
+    transitions, duplicates = collect(paths, on_bag=on_bag)
+    return write(transitions, folder, duplicates, on_bag)
+
+
+def write(
+    transitions: Transitions,
+    folder: Path,
+    duplicates: int = 0,
+    on_bag: OnBag = lambda path: None,
+) -> Written:
+    """Write a bag per episode, under the number that it has.
+
+    Args:
+        transitions: at least one.
+        folder: a new one, or one without bags.
+        duplicates: for the report.
+        on_bag: called after each bag.
+
+    Raises:
+        TargetError: if there are bags in the folder.
+        OSError: if something cannot be written.
+    """
+    check_target(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for indices in episodes_of(transitions):
+        bag = EpisodeBag(folder, int(transitions.episode[indices[0]]))
+        for transition in transitions[indices]:
+            bag.write(transition)
+        bag.finish()
+        on_bag(bag.path)
+        paths.append(bag.path)
+    return Written(tuple(paths), len(transitions), duplicates)
+
+
+def check_target(folder: Path) -> None:
+    """Check that bags can be written into a folder without mixing with others.
+
+    Raises:
+        TargetError: if not.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise TargetError(f'{folder}: is a file; bags are written into a folder')
+    if folder.is_dir() and bags(folder):
+        raise TargetError(f'{folder}: holds bags already; choose a new folder')
 
 
 def repair_bags(paths: Iterable[Path]) -> Iterator[Repaired]:
@@ -179,119 +204,3 @@ def repair_bags(paths: Iterable[Path]) -> Iterator[Repaired]:
                 repair(file)
                 new = aside.exists() and aside.stat().st_mtime_ns != before
                 yield Repaired(file, len(read_arrays(file)), aside if new else None)
-
-
-def write_scored(
-    episodes: Iterable[Transitions],
-    score: Callable[[Transitions], Transitions],
-    folder: Path,
-) -> Written:
-    """Write transitions as bags of the suite, scored; an episode ends where the score says so.
-
-    Args:
-        episodes: of one source each; episodes are numbered on from one to the next.
-        score: sets ``reward`` and ``terminated``.
-        folder: a new one, or one without bags.
-
-    Raises:
-        BagError: if there are bags in the folder.
-        OSError: if something cannot be written.
-    """
-    _check_empty(folder)
-    parts = []
-    number = 0
-    for each in episodes:
-        scored = renumbered(score(each), first=number)
-        parts.append(scored)
-        number = int(scored.episode.max()) + 1
-    if not parts:
-        return Written((), 0)
-    return _write(Transitions.concatenate(parts), folder, 0, renumber=False)
-
-
-def renumbered(transitions: Transitions, first: int = 0) -> Transitions:
-    """Episodes numbered from ``first``, a new one after each end, with steps from 0; at least one
-    transition, each episode's in a row."""
-    count = len(transitions)
-    begins = np.ones(count, dtype=bool)
-    begins[1:] = transitions.terminated[:-1] | transitions.truncated[:-1]
-    for name in ('sender', 'episode'):
-        begins[1:] |= np.diff(getattr(transitions, name)) != 0
-    begins[1:] |= np.diff(transitions.step) <= 0
-    start = np.maximum.accumulate(np.where(begins, np.arange(count), 0))
-    return dataclasses.replace(
-        transitions,
-        episode=first + np.cumsum(begins) - 1,
-        step=transitions.step - transitions.step[start],
-    )
-
-
-def _collect(paths: Iterable[Path], on_bag: Callable[[Path], None]) -> tuple[Transitions, int]:
-    """All transitions of some bags, once each, and how many were there again."""
-    seen: dict[tuple[str, int], dict[int, bytes]] = {}
-    renamed: dict[tuple[Path, str, int], tuple[str, int]] = {}
-    parts: list[Transitions] = []
-    duplicates = 0
-    for path in (found for each in paths for found in find_bags(each)):
-        on_bag(path)
-        part = recorded_transitions(RosBag(path))
-        if not len(part):
-            continue
-        if parts and widths(part) != widths(parts[0]):
-            raise BagError(
-                f'{path}: state, action and next state have {widths(part)} entries; those of the '
-                f'bags before have {widths(parts[0])}'
-            )
-        marks = fingerprints(part)
-        new = np.zeros(len(part), dtype=bool)
-        senders = list(part.senders)
-        for number, (robot, session) in enumerate(part.senders):
-            places = np.flatnonzero(part.sender == number).tolist()
-            home = path.parent, robot, session
-            sender = renamed.get(home, (robot, session))
-            known = seen.setdefault(sender, {})
-            if any(known.get(int(part.sequence[i]), marks[i]) != marks[i] for i in places):
-                digest = hashlib.sha256(b''.join(marks[i] for i in places)).digest()
-                sender = renamed[home] = robot, int.from_bytes(digest[:8], 'little')
-                known = seen.setdefault(sender, {})
-            senders[number] = sender
-            for i in places:
-                new[i] = int(part.sequence[i]) not in known
-                known[int(part.sequence[i])] = marks[i]
-        duplicates += int((~new).sum())
-        parts.append(dataclasses.replace(part, senders=tuple(senders))[new])
-    if not parts:
-        raise BagError('no transitions in what was given')
-    return Transitions.concatenate(parts), duplicates
-
-
-def _write(transitions: Transitions, folder: Path, duplicates: int, renumber: bool) -> Written:
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number, indices in enumerate(episodes_of(transitions)):
-        episode = transitions[indices]
-        if renumber:
-            episode = dataclasses.replace(episode, episode=np.full(len(indices), number))
-        bag = EpisodeBag(folder, int(episode.episode[0]))
-        for transition in episode:
-            bag.write(transition)
-        bag.finish()
-        paths.append(bag.path)
-    return Written(tuple(paths), len(transitions), duplicates)
-
-
-def _check_empty(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise BagError(f'{folder}: is a file; bags are written into a folder')
-    if folder.is_dir() and bags(folder):
-        raise BagError(f'{folder}: holds bags already; choose a new folder')
-
-
-def fingerprints(transitions: Transitions) -> list[bytes]:
-    """Equal for equal transitions, [N]; rewards do not count, they may be scored anew."""
-    stamps = np.stack([transitions.stamp, transitions.next_stamp], axis=1)
-    numbers = np.concatenate(
-        [transitions.state, transitions.action, transitions.next_state], axis=1
-    )
-    rows = np.concatenate([stamps.view(np.uint64), numbers.view(np.uint64)], axis=1)
-    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from mbrl_common.task import TaskSettings
-from mbrl_dynamics.bag_tools import episodes_of
+from mbrl_dynamics.bag_collection import episodes_of
 from mbrl_dynamics.transitions import Transitions
 
 STAMP = 'stamp'

@@ -15,7 +15,8 @@ from gymnasium import spaces
 from mbrl_common.settings import build
 from mbrl_common.task import TaskSettings
 from mbrl_dynamics.bag import read_arrays
-from mbrl_dynamics.bag_tools import merge, write_scored
+from mbrl_dynamics.bag_collection import renumbered
+from mbrl_dynamics.bag_tools import merge, write
 from mbrl_dynamics.minari_io import MinariError, export_dataset, import_dataset
 from mbrl_dynamics.transitions import Transitions
 
@@ -75,18 +76,14 @@ def random_episodes(*lengths: int) -> Transitions:
     return Transitions.concatenate(parts)
 
 
-def as_it_is(transitions: Transitions) -> Transitions:
-    return transitions
-
-
 def test_bags_to_minari_to_bags_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     original = random_episodes(7, 1, 12)
-    first = write_scored([original], as_it_is, tmp_path / 'first')
+    first = write(renumbered(original), tmp_path / 'first')
     collected = Transitions.concatenate([read_arrays(path) for path in first.paths])
     assert export_dataset(collected, 'reach/mine-v0', TASK, 'A test.')[0] == 3
     back, stamps = import_dataset('reach/mine-v0')
     assert stamps == 'stamps as recorded'
-    second = write_scored([back], as_it_is, tmp_path / 'second')
+    second = write(back, tmp_path / 'second')
     for one, other in zip(first.paths, second.paths, strict=True):
         ours, theirs = read_arrays(one), read_arrays(other)
         for name in ('state', 'action', 'next_state', 'reward'):
@@ -138,7 +135,7 @@ def test_an_episode_with_missing_steps_becomes_several() -> None:
 def test_the_same_dataset_has_the_same_sender_each_time(tmp_path: Path) -> None:
     export_dataset(random_episodes(5), 'a-v0', TASK, '')
     for name in ('one', 'two'):
-        write_scored([import_dataset('a-v0')[0]], as_it_is, tmp_path / name)
+        write(import_dataset('a-v0')[0], tmp_path / name)
     report = merge([tmp_path / 'one', tmp_path / 'two'], tmp_path / 'all')
     assert (report.transitions, report.duplicates) == (5, 5)
 
