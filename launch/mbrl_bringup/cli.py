@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mbrl_bringup import data_parser
 from mbrl_bringup.graph import LOG_LEVELS
-from mbrl_bringup.interruption import Interrupted, remember_signals
+from mbrl_bringup.interruption import Interrupted, interrupt_at_once, remember_signals
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -109,6 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     goal.add_argument(
         'values', type=float, nargs='+', metavar='X', help='the goal, as the objective takes it'
     )
+    data_parser.add_parser(verbs)
     return parser
 
 
@@ -128,8 +130,15 @@ def _run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
     # Imported late: --help must not take seconds, nor need ROS.
-    from mbrl_bringup.client import GraphError
     from mbrl_bringup.display import Terminal
+
+    if arguments.verb == 'data':
+        from mbrl_bringup import data_verbs
+
+        interrupt_at_once()
+        return data_verbs.run(arguments, Terminal())
+
+    from mbrl_bringup.client import GraphError
     from mbrl_bringup.supervision import SupervisionError
     from mbrl_bringup.up import up
     from mbrl_common.settings import SettingsError

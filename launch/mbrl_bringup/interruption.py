@@ -8,6 +8,7 @@ that wait, and nowhere else; so whoever started something can always end it.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,9 +29,18 @@ def remember_signals() -> None:
     def remember(number: int, _frame: Any) -> None:
         _received.append(number)
 
-    for number in _SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, remember)
+    _handle(remember)
+
+
+def interrupt_at_once() -> None:
+    """For work that starts no process: from now on a signal raises :class:`Interrupted`, wherever
+    that is."""
+
+    def interrupt(number: int, _frame: Any) -> None:
+        raise Interrupted(number)
+
+    _handle(interrupt)
+    check_interrupted()
 
 
 def check_interrupted() -> None:
@@ -41,3 +51,9 @@ def check_interrupted() -> None:
     """
     if _received:
         raise Interrupted(_received[0])
+
+
+def _handle(handler: Callable[[int, Any], None]) -> None:
+    for number in _SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, handler)

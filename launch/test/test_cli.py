@@ -10,7 +10,7 @@ import pytest
 
 from mbrl_bringup import cli
 
-VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal')
+VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'data')
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,9 @@ def test_every_option_has_a_help_text() -> None:
         (('goal',), 'X'),
         (('goal', 'up'), "'up'"),
         (('status', '--timeout', '0'), '0 must be above 0'),
+        (('data',), 'ACTION'),
+        (('data', 'merge', 'runs'), '-o/--output'),
+        (('data', 'import', 'x.mcap', '-o', 'y'), '--task --params-file'),
     ],
 )
 def test_a_wrong_command_line_is_refused_with_what_is_wrong(

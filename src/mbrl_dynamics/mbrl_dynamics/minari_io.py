@@ -27,7 +27,6 @@ from mbrl_dynamics.transitions import Transitions
 
 STAMP = 'stamp'
 PERIOD = 'control_period'
-_ID = re.compile(r'(?:[-\w]+/)*[-\w]+-v\d+')
 
 
 class MinariError(ValueError):
@@ -209,10 +208,16 @@ def _sent(transitions: Transitions, dataset_id: str) -> Transitions:
 
 
 def _check_id(dataset_id: str) -> None:
-    if not _ID.fullmatch(dataset_id):
+    from minari.dataset.minari_dataset import parse_dataset_id
+
+    try:
+        if not re.search(r'-v\d+$', dataset_id):
+            raise ValueError('it has no version')
+        parse_dataset_id(dataset_id)
+    except ValueError as error:
         raise MinariError(
             f"{dataset_id!r} is no name of a Minari dataset; it must be like 'cartpole/mine-v0'"
-        )
+        ) from error
 
 
 def _minari() -> Any:
