@@ -275,7 +275,8 @@ class Pilot:
         return self._action
 
     def _explore(self) -> np.ndarray:
-        seed = derive_seed(self._seed, 'explore', self.record.episode, self.record.steps)
+        number = self.record.steps // self._control.exploration_hold
+        seed = derive_seed(self._seed, 'explore', self.record.episode, number)
         return np.random.default_rng(seed).uniform(self.guard.low, self.guard.high)
 
     def _reward(self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> float:

@@ -19,6 +19,12 @@ class ControlSettings:
         choices=('joint_states', 'observation'),
     )
     replan_every: int = setting('steps executed of each plan before the next', 1, ge=1, le=1000)
+    exploration_hold: int = setting(
+        'steps that a random action is held while exploring: longer ones move heavy bodies further',
+        1,
+        ge=1,
+        le=100_000,
+    )
     warm_start: bool = setting('start each plan from the last one, shifted to now', True)
     safe_action: tuple[float, ...] = setting(
         'sent when there is nothing better, per action [task units]; empty: zero', ()

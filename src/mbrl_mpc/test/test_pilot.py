@@ -51,6 +51,19 @@ def test_as_many_steps_are_sent_as_the_model_looks_back_oldest_first(pilot: Pilo
     np.testing.assert_array_equal(last.state, np.full(4, 4.0))
 
 
+def test_random_actions_are_held_for_as_many_steps_as_asked_for(settings: MpcSettings) -> None:
+    held = dataclasses.replace(settings.control, exploration_hold=3)
+    pilot = Pilot(dataclasses.replace(settings, control=held))
+    pilot.begin(0, seed=0, explore=True)
+    actions = []
+    for step in range(9):
+        pilot.observe(np.zeros(4), step * 40_000_000)
+        pilot.take_transition()
+        actions.append(float(pilot.act()[0]))
+    assert actions == [actions[0]] * 3 + [actions[3]] * 3 + [actions[6]] * 3
+    assert len(set(actions)) == 3
+
+
 def test_an_episode_knows_nothing_of_the_one_before(pilot: Pilot) -> None:
     fly(pilot, 5, history=3)
     pilot.begin(1, seed=0, explore=False)

@@ -29,10 +29,11 @@ class Rollout:
     def __init__(self, model: Model, objective: Objective, settings: PlanningSettings) -> None:
         self._objective = objective
         self._penalty = settings.disagreement_penalty
+        self._aversion = settings.risk_aversion
         self._learned_reward = settings.reward == 'model'
         self._learned_end = settings.termination == 'model'
         self._propagation = Propagation(
-            model, settings.propagation, settings.particles, self._penalty > 0
+            model, settings.propagation, settings.particles, self._penalty != 0
         )
 
     @property
@@ -72,7 +73,12 @@ class Rollout:
         over = self._over(imagined)
         if over is not None:
             reward = reward.masked_fill(over, 0.0)
-        returns = imagined.over_particles(reward.sum(0))
+        each = reward.sum(0)
+        returns = imagined.over_particles(each)
+        if self._aversion != 0:
+            centred = each - returns[:, :, None]
+            spread = imagined.over_particles(centred.square()).sqrt()
+            returns = returns - self._aversion * spread
         if imagined.disagreement is not None:
             cost = imagined.disagreement
             if over is not None:

@@ -40,10 +40,17 @@ class PlanningSettings:
     )
     disagreement_penalty: float = setting(
         "taken off a candidate's return per step, times the members' disagreement in units of "
-        'what a step usually changes; 0: uncertainty costs nothing',
+        'what a step usually changes; 0: uncertainty costs nothing; below 0: it is sought',
         0.0,
-        ge=0.0,
+        ge=-1e9,
         le=1e9,
+    )
+    risk_aversion: float = setting(
+        "taken off a candidate's return, times the deviation of the particles' returns; 0: the "
+        'mean counts alone; below 0: optimism, for exploring with a learned reward',
+        0.0,
+        ge=-1e6,
+        le=1e6,
     )
     threads: int = setting(
         'threads of torch in this process; plans repeat bit for bit with 1', 1, ge=1, le=256

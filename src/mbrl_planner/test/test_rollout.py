@@ -191,6 +191,16 @@ def test_disagreement_after_the_end_costs_nothing(linear_model):
     np.testing.assert_allclose(rollout(torch.ones(1, 1, 5, 1)), [[2.0 + 4.0 - 20.0]], rtol=1e-5)
 
 
+def test_risk_is_the_deviation_of_the_particles_returns(linear_model):
+    """Members that move by one and by three: after 1, 2, 3 steps sums of 6 and of 18."""
+    model = linear_model(np.ones((2, 1, 1)), np.array([[[1.0]], [[3.0]]]))
+    objective = Objective('s', {'s': lambda s, a, n, g: n[..., 0]}, {'s': 1.0})
+    for aversion, expected in ((0.0, 12.0), (0.5, 9.0), (-2.0, 24.0)):
+        settings = PlanningSettings(risk_aversion=aversion)
+        rollout = begun(model, objective, settings, np.zeros((1, 1)), np.zeros((1, 0)))
+        np.testing.assert_allclose(rollout(torch.ones(1, 1, 3, 1)), [[expected]], rtol=1e-5)
+
+
 class Learned:
     """Members whose reward and end are heads of their own: both of the action alone."""
 
