@@ -44,7 +44,7 @@ class Snapshot:
     """A model to be sent or stored, with what is known about it (``mbrl_msgs/ModelSnapshot``)."""
 
     version: int
-    data: bytes
+    data: bytes = dataclasses.field(repr=False)
     dataset_size: int
     holdout_error: float
     architecture: str = ARCHITECTURES[True]
