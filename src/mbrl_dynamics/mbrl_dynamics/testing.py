@@ -69,6 +69,7 @@ class RobotRecorder:
         self._file = path.open('wb')
         self._writer = Writer(self._file, compression=compression, chunk_size=chunk_size)
         self._schemas: dict[str, Schema] = {}
+        self._raw: dict[str, int] = {}
 
     def __enter__(self) -> RobotRecorder:
         return self
@@ -77,10 +78,15 @@ class RobotRecorder:
         self._writer.finish()
         self._file.close()
 
-    @property
-    def raw(self) -> Any:
-        """The ``mcap.writer.Writer`` below, for messages of other types."""
-        return self._writer._writer
+    def write_bytes(
+        self, topic: str, kind: str, log_time: int, data: bytes, text: str | None = None
+    ) -> None:
+        """A message as it comes over DDS; ``text``: the type's definition, if not in ``TYPES``."""
+        writer = self._writer._writer
+        if topic not in self._raw:
+            schema = writer.register_schema(kind, 'ros2msg', (text or TYPES[kind]).encode())
+            self._raw[topic] = writer.register_channel(topic, 'cdr', schema)
+        writer.add_message(self._raw[topic], log_time, data, log_time)
 
     def write(self, topic: str, kind: str, log_time: int, **fields: Any) -> None:
         """Any message of the ``TYPES``."""

@@ -79,14 +79,11 @@ def test_a_bag_that_has_both_is_the_suites(tmp_path: Path, make_transition: Make
     """As when all topics of a running graph are recorded."""
     path = tmp_path / 'graph.mcap'
     with RobotRecorder(path) as recorder:
-        writer = recorder.raw
-        channel = writer.register_channel(
-            '/transition', 'cdr', writer.register_schema(SCHEMA_NAME, 'ros2msg', SCHEMA.encode())
-        )
         for tick in range(101):
             recorder.joints(10**12 + tick * 4 * MS, {'hinge': (0.1, 0.5), 'slider': (0.2, 1.0)})
         for number in range(3):
-            writer.add_message(channel, number, encode_cdr(make_transition(number)), number)
+            data = encode_cdr(make_transition(number))
+            recorder.write_bytes('/transition', SCHEMA_NAME, number, data, SCHEMA)
     np.testing.assert_array_equal(read(path).sequence, [0, 1, 2])
 
 
