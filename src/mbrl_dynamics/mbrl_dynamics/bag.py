@@ -142,7 +142,7 @@ def read_parts(path: Path) -> Iterator[Transitions]:
     try:
         for block in walk.blocks():
             yield from decoder.decode(block)
-    except (*UNREADABLE, AttributeError) as error:
+    except UNREADABLE as error:
         raise BagError(f'{path}: cannot be read as a bag of transitions: {error!r}') from error
 
 
@@ -237,7 +237,7 @@ def _is_finished(path: Path) -> bool:
         file.seek(0)
         try:
             return make_reader(file).get_summary() is not None
-        except UNREADABLE:
+        except (*UNREADABLE, OSError):  # the footer may point to where there can be no file
             return False
 
 

@@ -19,7 +19,7 @@ from mcap.records import Channel, Schema
 from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap_ros2.decoder import DecoderFactory
 
-from mbrl_dynamics.bag_blocks import UNREADABLE, Block
+from mbrl_dynamics.bag_blocks import Block
 from mbrl_dynamics.bag_schema import SCHEMA, SCHEMA_NAME, from_message
 from mbrl_dynamics.transition import Transition
 from mbrl_dynamics.transitions import Transitions
@@ -41,7 +41,7 @@ class TransitionDecoder:
         """All transitions in a block in their order, cut where their widths change.
 
         Raises:
-            one of ``UNREADABLE``, or AttributeError: if a message cannot be decoded.
+            ValueError: if a message cannot be decoded.
         """
         parts, others = self._take_apart(block)
         return _in_order(parts + _arrays(others, [self._decode_one(block, i) for i in others]))
@@ -52,7 +52,7 @@ class TransitionDecoder:
         for place in self._take_apart(block)[1]:
             try:
                 self._decode_one(block, place)
-            except (*UNREADABLE, AttributeError):
+            except ValueError:
                 found.append(place)
         return found
 
@@ -83,11 +83,21 @@ class TransitionDecoder:
     def _decode_one(self, block: Block, place: int) -> Transition:
         channel = self._channels[block.header(place)[0]]
         schema = self._schemas[channel.schema_id]
-        decode = self._factory.decoder_for(channel.message_encoding, schema)
-        if decode is None:
-            encodings = f'{schema.encoding} and {channel.message_encoding}'
-            raise ValueError(f'{encodings} are not understood')
-        return from_message(decode(block.message(place)))
+        transition = None
+        try:
+            decode = self._factory.decoder_for(channel.message_encoding, schema)
+            if decode is not None:
+                transition = from_message(decode(block.message(place)))
+        except Exception as error:  # whatever a damaged schema or message leads to
+            raise ValueError(f'a message on {channel.topic} makes no sense: {error!r}') from error
+        if transition is None:
+            raise ValueError(f'{schema.encoding} and {channel.message_encoding} are not understood')
+        if transition.sequence >= 2**63:
+            raise ValueError(
+                f'a message on {channel.topic} has the sequence number {transition.sequence}; '
+                'it must be below 2**63'
+            )
+        return transition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +106,7 @@ class _Layout:
 
     kind: np.dtype
     first: np.ndarray  # one row
+    robot: str
 
     @classmethod
     def of(cls, message: bytes) -> _Layout | None:
@@ -143,23 +154,26 @@ class _Layout:
         if offset < len(message):
             fields.append(('after', f'V{len(message) - offset}'))
         kind = np.dtype(fields)
-        return cls(kind, np.frombuffer(message, kind))
+        first = np.frombuffer(message, kind)
+        try:
+            robot = first['robot'][0][:-1].tobytes().decode()
+        except UnicodeDecodeError:
+            return None
+        return cls(kind, first, robot)
 
     def fits(self, rows: np.ndarray) -> np.ndarray:
-        """Which rows have this layout, and this name of the robot; bool [N]."""
+        """Which rows have this layout and this name of the robot, and are within range; [N]."""
         same = rows['encoding'] == self.first['encoding']
+        same &= rows['sequence'] < 2**63
         for name in ('robot length', 'state length', 'action length', 'next_state length'):
             same &= rows[name] == self.first[name]
         return np.asarray(same & (rows['robot'] == self.first['robot']).all(axis=1))
 
     def transitions(self, rows: np.ndarray) -> Transitions:
         """The rows' transitions."""
-        robot = self.first['robot'][0][:-1].tobytes().decode()
         sessions, sender = np.unique(rows['session'], return_inverse=True)
-        if (rows['sequence'] >> np.uint64(63)).any():
-            _refuse_sequence(int(rows['sequence'].max()))
         return Transitions(
-            senders=tuple((robot, session) for session in sessions.tolist()),
+            senders=tuple((self.robot, session) for session in sessions.tolist()),
             sender=sender.astype(np.int64),
             **{
                 name: rows[f'{name} sec'] * np.int64(10**9) + rows[f'{name} nanosec']
@@ -183,21 +197,23 @@ def _columns(block: Block, places: np.ndarray) -> tuple[list[_Part], np.ndarray]
     for _ in range(_MOST_LAYOUTS):
         if len(places) == 0:
             break
+        alike = places[:1]  # at least the first is done with
         layout = _Layout.of(block.message(places[0]))
         if layout is None:
-            others.append(places[:1])
-            places = places[1:]
-            continue
-        alike = places[lengths[places] == layout.kind.itemsize]
-        windows = np.lib.stride_tricks.sliding_window_view(data, layout.kind.itemsize)
-        rows = windows[block.begin[alike]].view(layout.kind)[:, 0]
-        fits = layout.fits(rows)
-        if not fits.all():
-            alike, rows = alike[fits], rows[fits]
-        try:
-            parts.append((alike, layout.transitions(rows)))
-        except UnicodeDecodeError:
             others.append(alike)
+        else:
+            alike = places[lengths[places] == layout.kind.itemsize]
+            windows = np.lib.stride_tricks.sliding_window_view(data, layout.kind.itemsize)
+            rows = windows[block.begin[alike]].view(layout.kind)[:, 0]
+            fits = layout.fits(rows)
+            if fits.all():
+                parts.append((alike, layout.transitions(rows)))
+            elif fits[0]:
+                alike = alike[fits]
+                parts.append((alike, layout.transitions(rows[fits])))
+            else:
+                alike = alike[:1]
+                others.append(alike)
         places = np.setdiff1d(places, alike, assume_unique=True)
     return parts, np.concatenate([*others, places])
 
@@ -206,17 +222,11 @@ def _arrays(places: list[int], transitions: list[Transition]) -> list[_Part]:
     """Single transitions as arrays, those of equal widths together."""
     groups = defaultdict(list)
     for place, each in zip(places, transitions):
-        if each.sequence >= 2**63:
-            _refuse_sequence(each.sequence)
         groups[each.state.size, each.action.size, each.next_state.size].append((place, each))
     return [
         (np.array([place for place, _ in group]), Transitions.from_list(each for _, each in group))
         for group in groups.values()
     ]
-
-
-def _refuse_sequence(sequence: int) -> None:
-    raise ValueError(f'a transition has the sequence number {sequence}; it must be below 2**63')
 
 
 def _in_order(parts: list[_Part]) -> list[Transitions]:
@@ -261,5 +271,5 @@ def widths(transitions: Transitions) -> tuple[int, int, int]:
 @functools.lru_cache(maxsize=16)
 def _fields(text: bytes) -> list[list[str]]:
     """The words of each line of a schema, without comments and what else changes no bytes."""
-    lines = [line.split('#')[0].split() for line in text.decode().splitlines()]
+    lines = [line.split('#')[0].split() for line in text.decode(errors='replace').splitlines()]
     return [['='] if set(line[0]) == {'='} else line for line in lines if line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import random
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from mcap.writer import CompressionType, Writer
 from mcap_ros2.decoder import DecoderFactory
 
 from mbrl_dynamics import bag_blocks
-from mbrl_dynamics.bag import BagError, EpisodeBag, read, read_arrays, read_parts
+from mbrl_dynamics.bag import BagError, EpisodeBag, read, read_arrays, read_parts, repair
 from mbrl_dynamics.bag_columns import TransitionDecoder, widths
 from mbrl_dynamics.bag_schema import SCHEMA, SCHEMA_NAME, encode_cdr, from_message
 from mbrl_dynamics.transition import Transition
@@ -345,3 +346,55 @@ def test_an_encoding_that_nobody_here_knows_is_refused_by_name(tmp_path: Path) -
 
 def test_a_bag_without_transitions_has_none(tmp_path: Path) -> None:
     assert len(read_arrays(write_bag(tmp_path / 'a.mcap', []))) == 0
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """A few bits turned, bytes gone or replaced, or the end cut off."""
+    result = bytearray(content)
+    for _ in range(chance.choice([1, 1, 3])):
+        place, length = chance.randrange(len(result)), chance.randrange(1, 60)
+        kind = chance.randrange(4)
+        if kind == 0:
+            result[place] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            result[place : place + length] = chance.randbytes(length)
+        elif kind == 2:
+            del result[place : place + length]
+        else:
+            del result[max(place, 1) :]
+    return bytes(result)
+
+
+@pytest.mark.parametrize('finished', [True, False])
+def test_whatever_the_damage_reading_says_so_and_mending_leaves_a_bag_that_is_read(
+    tmp_path: Path, finished: bool
+) -> None:
+    bag = EpisodeBag(tmp_path, 0)
+    for transition in random_transitions(12):
+        bag.write(transition)
+    if finished:
+        bag.finish()
+    content = bag.path.read_bytes()
+    footer = len(content) - 28
+    path = tmp_path / 'damaged.mcap'
+    chance = random.Random(0)
+    cases = [damaged(content, chance) for _ in range(200)]
+    cases.append(content[:footer] + b'\xff' * 20 + content[footer + 20 :])  # points to nowhere
+    cases.append(content.replace(b'uint32 step', b'uint32 \xe9\xff=p'))
+    for case in cases:
+        path.write_bytes(case)
+        with contextlib.suppress(BagError):
+            read_arrays(path)
+        if repair(path):
+            list(read_parts(path))  # a damaged length may make widths differ
+
+
+def test_mending_drops_a_number_out_of_range_and_keeps_the_rest(tmp_path: Path) -> None:
+    bag = EpisodeBag(tmp_path, 0)
+    transitions = random_transitions(10)
+    bag.write(dataclasses.replace(transitions[0], sequence=2**64 - 1))
+    for transition in transitions:
+        bag.write(transition)
+    assert repair(bag.path)
+    assert_same_bits(list(read_arrays(bag.path)), transitions)
+    assert len(list(tmp_path.glob('*.damaged'))) == 1
