@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,13 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from mcap.reader import make_reader
 
 from mbrl_bringup.learn import learn
-from mbrl_common.qos import RECORD
+from mbrl_common.qos import LATCHED, RECORD
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_dynamics.bag import read_folder
 from mbrl_msgs.action import RunEpisodes
-from mbrl_msgs.msg import TransitionAck
+from mbrl_msgs.msg import TrainingStatus, TransitionAck
 
 PARAMS = Path(get_package_share_directory('mbrl_bringup')) / 'config' / 'cartpole_swingup.yaml'
 PACKAGES = {
@@ -161,6 +165,70 @@ def test_a_node_killed_in_mid_trial_comes_back_and_nothing_stored_is_lost(
     assert sequences == list(range(sum(e.steps for e in result.episodes)))
     assert before.next_sequence <= len(sequences)
     assert all(np.isfinite(transition.next_state).all() for transition in recorded)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB, where one may be mounted."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    command = ['mount', '-t', 'tmpfs', '-o', 'size=16m', 'small', str(folder)]
+    if shutil.which('mount') is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip('no file system can be mounted here; that takes the rights of root')
+    yield folder
+    subprocess.run(['umount', '--lazy', str(folder)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all room that is left; it is free again when the file that is returned is deleted."""
+    ballast = disk / 'ballast'
+    with contextlib.suppress(OSError), ballast.open('wb', buffering=0) as file:
+        while file.write(b'x' * 1000):
+            pass
+    return ballast
+
+
+@pytest.mark.timeout(200)
+def test_a_full_disk_stops_no_episode_and_all_is_stored_when_there_is_room_again(
+    small_disk: Path,
+) -> None:
+    with running(0, small_disk, SHORT) as (graph, probe):
+        statuses = probe.collect('training_status', TrainingStatus, LATCHED)
+        feedback: list[Any] = []
+        goal = run_episodes(probe, feedback, episodes=3, exploration_episodes=1, seed=0)
+        probe.wait_until(
+            lambda: any(f.current.episode == 1 and f.current.steps > 20 for f in feedback),
+            60.0,
+            'the second trial',
+        )
+        ballast = fill(small_disk)
+        result = goal.result(120.0)
+        assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+        assert [episode.steps for episode in result.episodes] == [200, 200, 200]
+
+        status = statuses[-1]
+        assert status.write_errors > 0 and 200 < status.dataset_size < 400
+        assert 'No space left on device' in graph.nodes['dynamics'].output()
+        probe.wait_for(
+            '/diagnostics',
+            DiagnosticArray,
+            lambda m: (
+                m.status[0].name == '/dynamics: learning'
+                and m.status[0].level == DiagnosticStatus.ERROR
+            ),
+        )
+        before = [transition.sequence for transition in read_folder(small_disk / 'data')]
+        assert before == list(range(status.dataset_size))
+
+        ballast.unlink()
+        probe.wait_until(lambda: statuses[-1].dataset_size == 600, 30.0, 'all transitions')
+        assert statuses[-1].transitions_lost == 0
+        graph.nodes['dynamics'].stop()
+        recorded = read_folder(small_disk / 'data')
+        assert [transition.sequence for transition in recorded] == list(range(600))
+        for path in (small_disk / 'data').iterdir():
+            with path.open('rb') as file:
+                assert make_reader(file).get_summary() is not None, path
 
 
 @pytest.mark.timeout(200)
