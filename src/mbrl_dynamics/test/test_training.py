@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from mbrl_dynamics import native, training
 from mbrl_dynamics.encoding import Encoding
 from mbrl_dynamics.ensemble import Architecture
 from mbrl_dynamics.holdout import held_out
@@ -60,6 +61,37 @@ def test_it_learns_a_linear_system_to_its_noise(make_job: Callable[..., Training
     assert outcome.train_loss == pytest.approx(entropy, abs=0.1)
 
 
+def test_it_comes_near_the_error_of_least_squares_which_knows_the_system_is_linear(
+    make_job: Callable[..., TrainingJob],
+) -> None:
+    """Least squares is the best that can be done with these data; here, in numpy's float64."""
+    noise = (0.05, 0.7)
+    state, action, next_state = linear_data(600, noise)
+    train = ~held_out(np.zeros(600, dtype=int), np.arange(600), 0.1, 1)
+    features = np.hstack([state, action, np.ones((600, 1))])
+    solution, *_ = np.linalg.lstsq(features[train], (next_state - state)[train], rcond=None)
+    architecture = Architecture(Encoding(2, 1, ()), 5, (32, 32), 'silu')
+    outcome = fit(
+        make_job(
+            architecture,
+            (state, action, next_state),
+            0,
+            epochs=300,
+            patience=10,
+            final_learning_rate=1e-5,
+        )
+    )
+    model = model_of(outcome)
+
+    probe, push, truth = linear_data(400, (0.0, 0.0))
+    rows = (torch.tensor(x, dtype=torch.float32).expand(5, -1, -1) for x in (probe, push))
+    learned = model.predict_mean(*rows).mean(0).double().numpy()
+    floor = probe + np.hstack([probe, push, np.ones((400, 1))]) @ solution
+    ours, best = (np.sqrt(np.mean((x - truth) ** 2, axis=0)) / noise for x in (learned, floor))
+    assert (best < 0.15).all()  # of the noise: 540 transitions, 4 numbers to find
+    assert (ours < best + 0.25).all()
+
+
 def test_members_disagree_where_there_are_no_data(make_job: Callable[..., TrainingJob]) -> None:
     architecture = Architecture(Encoding(2, 1, ()), 5, (32, 32), 'silu')
     model = model_of(fit(make_job(architecture, linear_data(300, (0.01, 0.01)), 500)))
@@ -106,6 +138,40 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_others(
     assert first.snapshot.data != other.snapshot.data
 
 
+def test_threads_change_nothing_but_the_time(
+    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+) -> None:
+    data = cartpole.random_data(1)
+    one, *others = (
+        fit(make_job(architecture, data, 250, threads=threads, batch_size=33))
+        for threads in (1, 2, 3, 8)
+    )
+    assert one.snapshot is not None
+    for other in others:
+        assert other.snapshot == one.snapshot and other.train_loss == one.train_loss
+
+
+@pytest.mark.skipif(native.kernels() is None, reason='no kernels are built for this machine')
+def test_without_the_kernels_it_learns_the_same(
+    architecture: Architecture,
+    cartpole: Any,
+    make_job: Callable[..., TrainingJob],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = make_job(architecture, cartpole.random_data(1), 100, weight_decay=[1e-3])
+    fast = fit(job)
+    monkeypatch.setattr(native, 'kernels', lambda: None)
+    slow = fit(job)
+    assert fast.snapshot is not None and slow.snapshot is not None
+    torch.testing.assert_close(
+        decode(fast.snapshot.data)[0].weights.flat,
+        decode(slow.snapshot.data)[0].weights.flat,
+        rtol=1e-3,
+        atol=1e-3,
+    )
+    assert fast.train_loss == pytest.approx(slow.train_loss, abs=1e-3)
+
+
 def test_it_leaves_the_process_as_it_was(
     architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
 ) -> None:
@@ -146,8 +212,12 @@ def test_warm_weights_start_where_the_last_model_ended(
 
 
 def test_progress_is_reported_with_losses_and_errors_of_each_member(
-    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+    architecture: Architecture,
+    cartpole: Any,
+    make_job: Callable[..., TrainingJob],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(training, 'REPORT_PERIOD', 0.0)
     reports: list[Progress] = []
     job = make_job(architecture, cartpole.random_data(1), 2500)
     outcome = fit(job, reports.append)
@@ -165,9 +235,16 @@ def test_progress_is_reported_with_losses_and_errors_of_each_member(
     assert outcome.holdout_error <= reports[-1].holdout_error.max()
 
 
+@pytest.mark.parametrize('compiled', [True, False], ids=['kernels', 'torch'])
 def test_cancelling_gives_no_model_and_does_not_wait_for_anything(
-    architecture: Architecture, cartpole: Any, make_job: Callable[..., TrainingJob]
+    architecture: Architecture,
+    cartpole: Any,
+    make_job: Callable[..., TrainingJob],
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: bool,
 ) -> None:
+    if not compiled:
+        monkeypatch.setattr(native, 'kernels', lambda: None)
     large = dataclasses.replace(architecture, hidden=(256, 256))
     job = make_job(large, cartpole.random_data(3), 10**7, batch_size=512)
     asked = []
