@@ -24,7 +24,8 @@ endif
 # not copied: changing them needs no build, adding one does.
 BUILT := build/.built-from$(VENV)
 BUILD_INPUTS := colcon.meta $(shell find src launch -name package.xml -o -name setup.py \
-  -o -name setup.cfg -o -name CMakeLists.txt -o -name '*.msg' -o -name '*.srv' -o -name '*.action')
+  -o -name setup.cfg -o -name CMakeLists.txt -o -name '*.cpp' -o -name '*.h' \
+  -o -name '*.msg' -o -name '*.srv' -o -name '*.action')
 LINKED_FILES := $(sort $(shell find src launch -type f \
   -not -path '*/test/*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*'))
 

@@ -126,6 +126,13 @@ class TrainingSettings:
     holdout_block: int = setting(
         'transitions in a row that are held out together; 0: whole episodes', 10, ge=0, le=10**6
     )
+    threads: int = setting(
+        'threads of a training, at most one per member; 0: as many as there are processors. The '
+        'model does not depend on it',
+        0,
+        ge=0,
+        le=1024,
+    )
     niceness: int = setting(
         'how much the training gives way to the rest of the machine', 5, ge=0, le=19
     )

@@ -19,14 +19,13 @@ import numpy as np
 import torch
 
 from mbrl_common.seeding import derive_seed
-from mbrl_dynamics.adam import Adam
 from mbrl_dynamics.batches import Batches
 from mbrl_dynamics.ensemble import Architecture, Weights
-from mbrl_dynamics.gradient import LossGradient
 from mbrl_dynamics.settings import TrainingSettings
 from mbrl_dynamics.snapshot import NO_LIMITS, Limits, Snapshot, TrainedEnsemble, decode, encode
 from mbrl_dynamics.training_data import TrainingData, prepare
 from mbrl_dynamics.transitions import Transitions
+from mbrl_dynamics.updates import make_updates
 
 BLOCK = 100  # updates whose batches are drawn at once
 SHORTEST_CHECK = 25  # updates between two looks at the held-out loss
@@ -126,10 +125,11 @@ Report = Callable[[Progress], None]
 def fit(
     job: TrainingJob, report: Report | None = None, cancelled: Callable[[], bool] | None = None
 ) -> TrainingOutcome:
-    """Train an ensemble. Runs on one thread, and leaves torch's settings as they were.
+    """Train an ensemble. Leaves torch's settings as they were.
 
     Args:
-        job: what to do; the same job gives the same bytes in any process of the same machine.
+        job: what to do; the same job gives the same bytes in any process of the same machine, on
+            any number of threads.
         report: called several times a second.
         cancelled: asked more often; the training is given up when it returns true.
     """
@@ -169,6 +169,7 @@ class _Fit:
         self._cancelled = cancelled
         self._began = time.perf_counter()
         self._looked = self._reported = self._began
+        self._given_up = False
         self._done = 0
         self._size = 0
 
@@ -205,8 +206,7 @@ class _Fit:
         self._updates = job.updates or max(1, math.ceil(settings.epochs * in_epoch))
         self._check_every = max(SHORTEST_CHECK, round(in_epoch))
         self._members = job.architecture.members
-        self._loss_gradient = LossGradient(self._weights)
-        self._adam = Adam(self._weights, self._loss_gradient.gradient, settings.weight_decay)
+        self._updating = make_updates(self._weights, data, settings)
         self._train_loss = np.full(self._members, math.nan)
         failure = self._train()
         return self._conclude() if failure is None else failure
@@ -231,25 +231,16 @@ class _Fit:
 
     def _block(self, updates: int) -> TrainingOutcome | None:
         """Some updates, whose batches are drawn at once; returns why it was given up, or None."""
-        job, data = self._job, self._data
-        indices = self._batches.draw(updates)
-        total = torch.zeros(self._members)
-        for i in range(updates):
-            inputs = data.inputs[indices[i]]
-            targets = data.targets[indices[i]]
-            ends = None if data.ends is None else data.ends[indices[i]]
-            total += self._loss_gradient(inputs, targets, ends)
-            self._adam.step(_learning_rate(job.settings, self._done, self._updates))
-            self._done += 1
-            now = time.perf_counter()
-            if now - self._looked > LOOK_PERIOD:
-                self._looked = now
-                if self._cancelled is not None and self._cancelled():
-                    return self._failed(
-                        TrainingError.CANCELLED,
-                        f'cancelled after {self._done} of {self._updates} updates',
-                    )
-        self._train_loss = (total / updates).double().numpy()
+        settings = self._job.settings
+        rates = [_learning_rate(settings, self._done + i, self._updates) for i in range(updates)]
+        losses = self._updating.run(self._batches.draw(updates), np.array(rates), self._look)
+        self._done += len(losses)
+        if self._given_up:
+            return self._failed(
+                TrainingError.CANCELLED,
+                f'cancelled after {self._done} of {self._updates} updates',
+            )
+        self._train_loss = losses.mean(axis=0, dtype=np.float64)
         if not np.isfinite(self._train_loss).all():
             return self._failed(
                 TrainingError.DIVERGED,
@@ -262,6 +253,14 @@ class _Fit:
             self._reported = now
             self._report(self._progress(now - self._began))
         return None
+
+    def _look(self) -> bool:
+        """Whether the training is to be given up; asks only every now and then."""
+        now = time.perf_counter()
+        if self._cancelled is not None and now - self._looked > LOOK_PERIOD:
+            self._looked = now
+            self._given_up = self._given_up or self._cancelled()
+        return self._given_up
 
     def _progress(self, elapsed: float) -> Progress:
         samples = self._done * self._batches.batch_size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import resource
 import shutil
 import signal
@@ -17,7 +19,8 @@ import torch
 
 from mbrl_common.settings import build
 from mbrl_dynamics.encoding import Encoding
-from mbrl_dynamics.ensemble import Architecture
+from mbrl_dynamics.ensemble import Architecture, Weights
+from mbrl_dynamics.gradient import BOUND_PENALTY
 from mbrl_dynamics.settings import DynamicsSettings, TrainingSettings
 from mbrl_dynamics.training import TrainingJob
 from mbrl_dynamics.transition import Transition
@@ -158,6 +161,58 @@ def assert_same() -> Callable[..., Any]:
 def make_job() -> Callable[..., Any]:
     """Makes a job on (state, action, next state), with every tenth transition or so held out."""
     return _make_job
+
+
+@dataclasses.dataclass
+class Batch:
+    """Weights and a batch that no random number is special in."""
+
+    weights: Weights
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    ends: torch.Tensor | None
+
+    def check(self, loss: torch.Tensor, gradient: Weights) -> None:
+        """Compare loss [M] and gradient with those of autograd, in float64."""
+        flat = self.weights.flat.double().requires_grad_()
+        double = Weights(self.weights.architecture, flat)
+        outputs = double.forward(self.inputs.double())
+        targets = self.targets.double()
+        if outputs.logvar is None:
+            objective = reported = (outputs.mean - targets).square().mean((1, 2))
+        else:
+            normal = torch.distributions.Normal(outputs.mean, torch.exp(0.5 * outputs.logvar))
+            reported = -normal.log_prob(targets).mean((1, 2))
+            # PETS leaves the half and the constant out.
+            objective = 2 * reported - math.log(2 * math.pi)
+            low, high = double.bounds
+            objective = objective + BOUND_PENALTY * (high - low).sum((1, 2))
+        if self.ends is not None:
+            assert outputs.logit is not None
+            entropy = torch.distributions.Bernoulli(logits=outputs.logit)
+            ended = -entropy.log_prob(self.ends[..., 0].double()).mean(1)
+            objective, reported = objective + ended, reported + ended
+        objective.sum().backward()
+        torch.testing.assert_close(loss.double(), reported.detach(), rtol=1e-4, atol=1e-4)
+        assert flat.grad is not None
+        torch.testing.assert_close(gradient.flat.double(), flat.grad, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., Batch]:
+    """Makes random weights, and a batch of some size for them."""
+
+    def make(architecture: Architecture, size: int = 7) -> Batch:
+        generator = torch.Generator().manual_seed(1)
+        weights = Weights.initial(architecture, generator)
+        weights.flat.add_(0.1 * torch.randn(weights.flat.shape, generator=generator))
+        members = architecture.members
+        inputs = torch.randn(members, size, architecture.encoding.input_dim, generator=generator)
+        targets = torch.randn(members, size, architecture.targets, generator=generator)
+        ends = (torch.rand(members, size, 1, generator=generator) < 0.3).float()
+        return Batch(weights, inputs, targets, ends if architecture.learns_termination else None)
+
+    return make
 
 
 @pytest.fixture
