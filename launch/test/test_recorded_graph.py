@@ -42,6 +42,21 @@ def settings(command_topic: str) -> DynamicsSettings:
     )
 
 
+def run_episode(probe: Probe, number: int, steps: int) -> None:
+    """A random one."""
+    goal = RunEpisodes.Goal(
+        episodes=1,
+        exploration_episodes=1,
+        first_episode=number,
+        max_steps=steps,
+        target_return=math.nan,
+    )
+    sent = probe.send_goal('mpc_controller/run_episodes', RunEpisodes, goal, timeout=30.0)
+    result = sent.result(60.0)
+    assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+    assert result.episodes[0].steps == steps
+
+
 @pytest.fixture(scope='module')
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``graph.mcap``, the messages as they came over DDS, and the graph's own run."""
@@ -63,12 +78,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
             nodes.enter_context(
                 NodeProcess(package, name, params_file=params_file, parameters=parameters)
             )
-        goal = RunEpisodes.Goal(
-            episodes=1, exploration_episodes=1, max_steps=STEPS, target_return=math.nan
-        )
-        result = probe.send_goal('mpc_controller/run_episodes', RunEpisodes, goal).result(60.0)
-        assert result.episodes[0].steps == STEPS
-        probe.wait_until(lambda: len([m for m in messages if m[0] == '/command']) >= STEPS)
+        episode = 0
+        while {topic for topic, _, _ in messages} < TOPICS.keys():  # until all have found us
+            run_episode(probe, episode, 2)
+            episode += 1
+        messages.clear()
+        run_episode(probe, episode, STEPS)
+        probe.wait_until(lambda: [m[0] for m in messages].count('/command') >= STEPS)
+        (folder / 'run' / 'data' / f'episode_{episode:05d}.mcap').rename(folder / 'own.mcap')
     with RobotRecorder(folder / 'graph.mcap') as recorder:
         for topic, log_time, data in messages:
             recorder.write_bytes(topic, TOPICS[topic], log_time, data)
@@ -78,7 +95,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_joint_states_and_stamped_commands_are_the_graphs_transitions(recorded: Path) -> None:
     known = settings('command')
     found = transitions_of(recorded / 'graph.mcap', known.task, known.data)
-    own = read_arrays(recorded / 'run' / 'data' / 'episode_00000.mcap')
+    own = read_arrays(recorded / 'own.mcap')
     assert len(found) == len(own) == STEPS
     for name in ('stamp', 'next_stamp', 'state', 'action', 'next_state', 'step'):
         np.testing.assert_array_equal(getattr(found, name), getattr(own, name), err_msg=name)
