@@ -168,7 +168,8 @@ class _Fit:
         self._report = report
         self._cancelled = cancelled
         self._began = time.perf_counter()
-        self._looked = self._reported = self._began
+        self._looked = -math.inf
+        self._reported = self._began
         self._given_up = False
         self._done = 0
         self._size = 0
