@@ -132,6 +132,40 @@ def test_the_graph_learns_the_swing_up_exactly_as_one_process_does(tmp_path: Pat
         assert ours.reward == theirs.reward, place
 
 
+OTHER_MODELS = {
+    'history, reward and particles': {
+        'dynamics': {'model.history': 3, 'model.reward': True, **SHORT['dynamics']},
+        'planner': {
+            'planner.reward': 'model',
+            'planner.propagation': 'ts1',
+            'planner.particles': 7,
+        },
+    },
+    'PDDM': {
+        'dynamics': {'preset': 'pddm', 'training.epochs': 2, 'training.batch_size': 64},
+        'planner': {'planner.propagation': 'expectation', 'planner.disagreement_penalty': 0.1},
+    },
+}
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize('name', OTHER_MODELS)
+def test_so_it_does_with_other_models(name: str, tmp_path: Path) -> None:
+    overrides = OTHER_MODELS[name]
+    with running(2, tmp_path / 'graph', overrides) as (_, probe):
+        goal = {'episodes': 2, 'exploration_episodes': 1, 'seed': 2, 'max_steps': 60}
+        result = run_episodes(probe, **goal).result(120.0)
+    assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+    learn(
+        PARAMS, seed=2, episodes=2, max_steps=60, folder=tmp_path / 'process', overrides=overrides
+    )
+    graph, process = (read_folder(tmp_path / each / 'data') for each in ('graph', 'process'))
+    assert len(graph) == len(process) == 120
+    for ours, theirs in zip(graph, process):
+        for field in ('state', 'action', 'next_state', 'reward'):
+            np.testing.assert_array_equal(getattr(ours, field), getattr(theirs, field))
+
+
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize('victim', ['dynamics', 'planner', 'sim_bridge'])
 def test_a_node_killed_in_mid_trial_comes_back_and_nothing_stored_is_lost(
