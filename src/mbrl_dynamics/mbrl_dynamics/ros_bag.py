@@ -40,6 +40,8 @@ _UNREADABLE = (
     EOFError,
     RuntimeError,  # of lz4
     struct.error,
+    OverflowError,
+    MemoryError,  # a damaged length
 )
 _Record = tuple[Schema | None, Channel, Message]
 
@@ -113,7 +115,7 @@ class RosBag:
                     if channel.id not in decoders:
                         decoders[channel.id] = _decoder(factory, schema, channel)
                     message = decoders[channel.id](record.data)
-                except _UNREADABLE as error:
+                except Exception as error:  # the parser of types has many, of no common kind
                     kind = schema.name if schema is not None else 'without a type'
                     raise BagError(
                         f'{path}: a message on {channel.topic} ({kind}) cannot be decoded: {error}'

@@ -125,6 +125,34 @@ def test_a_bag_without_transitions_says_what_it_has(tmp_path: Path) -> None:
         recorded_transitions(RosBag(write_robot(tmp_path / 'robot.mcap')))
 
 
+def test_a_bag_with_damaged_bytes_is_read_or_refused_and_nothing_else(
+    tmp_path: Path, make_transition: Make
+) -> None:
+    sources = [
+        write_suite(tmp_path, make_transition, range(10)).read_bytes(),
+        write_robot(tmp_path / 'robot.mcap').read_bytes(),
+    ]
+    generator = np.random.default_rng(0)
+    path = tmp_path / 'damaged.mcap'
+    refused = 0
+    for number in range(300):
+        data = bytearray(sources[number % 2])
+        place = int(generator.integers(0, len(data)))
+        if number % 3 == 0:
+            del data[place:]
+        elif number % 3 == 1:
+            del data[place : place + int(generator.integers(1, 100))]
+        else:
+            data[place] = int(generator.integers(0, 256))
+        path.write_bytes(bytes(data))
+        try:
+            read(path)
+        except BagError as error:
+            assert str(error).startswith(f'{path}: ')
+            refused += 1
+    assert 30 < refused < 270
+
+
 def test_a_learner_learns_from_extra_bags_of_both_kinds_each_once(
     tmp_path: Path, make_transition: Make, make_settings: Callable[..., DynamicsSettings]
 ) -> None:
