@@ -11,8 +11,10 @@ class Sequences:
     """The sequence numbers of one sender's session.
 
     A sender sends in order, keeps what is not acknowledged, and after a while sends it all again,
-    oldest first. So when a number comes a second time, the sender has nothing older left: what is
-    missing below it will never come, is counted as lost, and no longer holds up acknowledgement.
+    oldest first. So a stored number that comes again and again, while what is missing below it does
+    not come, is the oldest that the sender has left: the missing ones will never come, are counted
+    as lost, and no longer hold up acknowledgement. Once is not enough: messages are lost while a
+    process that was started anew is being found, so the first round may lack its beginning.
     """
 
     def __init__(self) -> None:
@@ -21,6 +23,7 @@ class Sequences:
         # Stored numbers above it: runs from begin to below end, ascending, with gaps between them.
         self._begins: list[int] = []
         self._ends: list[int] = []
+        self._again: int | None = None  # the first that came again since ``next`` has changed
 
     def __contains__(self, sequence: int) -> bool:
         if sequence < self.next:
@@ -52,6 +55,10 @@ class Sequences:
         """A number that is stored has come again."""
         if sequence < self.next:
             return
+        if self._again != sequence:
+            self._again = sequence if self._again is None else min(self._again, sequence)
+            return
+        self._again = None
         run = bisect.bisect_right(self._begins, sequence) - 1
         stored = sum(end - begin for begin, end in zip(self._begins[:run], self._ends[:run]))
         self.lost += self._begins[run] - self.next - stored
@@ -72,5 +79,6 @@ class Sequences:
             end = max(end, self._ends[last - 1])
         self._begins[first:last], self._ends[first:last] = [begin], [end]
         while self._begins and self._begins[0] <= self.next:
-            self.next = max(self.next, self._ends[0])
+            if self._ends[0] > self.next:
+                self.next, self._again = self._ends[0], None
             del self._begins[0], self._ends[0]

@@ -34,13 +34,27 @@ def test_what_the_sender_does_not_have_any_more_is_lost_and_holds_up_nothing() -
     sequences = Sequences()
     for number in (10, 11, 13):
         sequences.add(number)
-    assert sequences.next == 0
-    sequences.repeated(10)  # it sends again, and this is its oldest
+    for number in (10, 11, 13):  # it sends again, and 10 is its oldest
+        sequences.repeated(number)
+    assert (sequences.next, sequences.lost) == (0, 0), 'more may have been sent, and not arrived'
+    sequences.repeated(10)
     assert sequences.lost == 10
     assert sequences.next == 12
     sequences.add(12)
     assert sequences.next == 14
     assert sequences.lost == 10
+
+
+def test_a_round_whose_beginning_did_not_arrive_gives_nothing_up() -> None:
+    sequences = Sequences()
+    for number in (5, 6, 7):  # what came before was sent while no one listened
+        sequences.add(number)
+    for number in (6, 7):  # nor did the beginning of the first round arrive
+        sequences.repeated(number)
+    for number in range(5):
+        assert number not in sequences
+        sequences.add(number)
+    assert (sequences.next, sequences.lost) == (8, 0)
 
 
 def test_any_order_of_arrival_ends_the_same() -> None:
@@ -69,6 +83,7 @@ class Plain:
         self.next = 0
         self.lost = 0
         self.stored: set[int] = set()
+        self.rounds: list[int] = []  # what came again while next stayed
 
     def add(self, sequence: int) -> bool:
         new = sequence >= self.next and sequence not in self.stored
@@ -77,6 +92,11 @@ class Plain:
         return new
 
     def repeated(self, sequence: int) -> None:
+        if sequence < self.next:
+            return
+        if sequence not in self.rounds or sequence > min(self.rounds):
+            self.rounds.append(sequence)
+            return
         while self.next < sequence:
             self.lost += self.next not in self.stored
             self.next += 1
@@ -85,6 +105,7 @@ class Plain:
     def _advance(self) -> None:
         while self.next in self.stored:
             self.next += 1
+            self.rounds = []
 
 
 def test_many_at_once_one_by_one_and_repeated_agree_with_a_plain_set() -> None:
@@ -122,5 +143,6 @@ def test_numbers_that_begin_late_take_no_memory_each() -> None:
     assert len(pickle.dumps(sequences)) < 300
     assert 2**62 + 999_999 in sequences and 2**62 + 1_000_000 not in sequences
     assert sequences.next == 0
-    sequences.repeated(2**62)
+    for _ in range(2):
+        sequences.repeated(2**62)
     assert (sequences.next, sequences.lost) == (2**62 + 1_000_000, 2**62)
