@@ -12,11 +12,13 @@ environment variable ``MINARI_DATASETS_PATH`` says, or in ``~/.minari/datasets``
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import re
 import shutil
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,7 @@ def export_dataset(
         raise MinariError(f'{dataset_id} exists already, in {path}; choose another name or version')
     if np.isnan(transitions.reward).any():
         raise MinariError('some rewards are not known; `mbrl data import` scores transitions')
+    _check_room(transitions, get_dataset_path())
     low, high = task.bounds
     try:
         with warnings.catch_warnings():  # of metadata that a dataset of one's own need not have
@@ -82,10 +85,8 @@ def export_dataset(
             )
         about = {'task': task.name, 'state': list(task.state), 'action': list(task.action)}
         dataset.storage.update_metadata({**about, PERIOD: task.control_period})
-    except BaseException as error:
+    except BaseException:
         shutil.rmtree(path, ignore_errors=True)
-        if isinstance(error, RuntimeError):  # some of HDF5's say that the disk is full
-            raise OSError(f'{path}: {error}') from error
         raise
     size = sum(file.stat().st_size for file in path.rglob('*') if file.is_file())
     return int(dataset.total_episodes), size
@@ -205,6 +206,23 @@ def _sent(transitions: Transitions, dataset_id: str) -> Transitions:
         sender=np.zeros(len(transitions), dtype=np.int64),
         sequence=np.arange(len(transitions), dtype=np.int64),
     )
+
+
+def room_needed(transitions: Transitions) -> int:
+    """Bytes that a dataset of these transitions takes at most."""
+    numbers = 2 * transitions.state.size + transitions.action.size + 3 * len(transitions)
+    return 16 * numbers + 50_000 * sum(1 for _ in episodes_of(transitions))
+
+
+def _check_room(transitions: Transitions, folder: Path) -> None:
+    """Check that the disk has room. HDF5 does not survive a write that fails: it crashes later."""
+    free, needed = shutil.disk_usage(folder).free, room_needed(transitions)
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f'there are {free / 1e6:.1f} MB left, and up to {needed / 1e6:.1f} MB needed',
+            str(folder),
+        )
 
 
 def _check_id(dataset_id: str) -> None:

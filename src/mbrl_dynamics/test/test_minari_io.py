@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mbrl_common.task import TaskSettings
 from mbrl_dynamics.bag import read_arrays
 from mbrl_dynamics.bag_collection import renumbered
 from mbrl_dynamics.bag_tools import merge, write
-from mbrl_dynamics.minari_io import MinariError, export_dataset, import_dataset
+from mbrl_dynamics.minari_io import MinariError, export_dataset, import_dataset, room_needed
 from mbrl_dynamics.transitions import Transitions
 
 minari = pytest.importorskip('minari')
@@ -233,18 +232,22 @@ def test_rewards_that_are_not_known_are_refused() -> None:
         export_dataset(unknown, 'mine-v0', TASK, '')
 
 
-# HDF5 complains once more as it closes its file.
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
-def test_of_an_export_for_which_there_is_no_room_nothing_is_left(
-    datasets: Path, small_disk: Callable[[int], None]
+def test_an_export_for_which_there_is_no_room_is_not_begun(
+    tiny_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small_disk(100_000)
-    with pytest.raises(OSError):
-        export_dataset(random_episodes(4, 20_000), 'group/mine-v0', TASK, '')
-    small_disk(-1)
-    assert minari.list_local_datasets() == {}
-    assert not list(datasets.rglob('*.hdf5'))
-    assert export_dataset(random_episodes(4, 20_000), 'group/mine-v0', TASK, '')[0] == 2
+    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tiny_disk))
+    with pytest.raises(OSError, match=r'there are 0\.1 MB left, and up to 3\.\d MB needed'):
+        export_dataset(random_episodes(20_000), 'group/mine-v0', TASK, '')
+    assert list(tiny_disk.iterdir()) == []
+    small = export_dataset(random_episodes(2), 'group/mine-v0', TASK, '')
+    assert small[0] == 1
+
+
+@pytest.mark.parametrize('lengths', [(1,), (2, 2, 2), (200,) * 20, (20_000,)])
+def test_the_room_that_is_asked_for_is_enough(lengths: tuple[int, ...]) -> None:
+    transitions = random_episodes(*lengths)
+    _, size = export_dataset(transitions, 'mine-v0', TASK, '')
+    assert 0.2 * room_needed(transitions) < size < room_needed(transitions)
 
 
 def test_without_minari_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
