@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from mbrl_common.seeding import derive_seed
 from mbrl_common.taskfile import node_settings
 from mbrl_dynamics.learner import Learner
 from mbrl_dynamics.settings import DynamicsSettings
@@ -81,7 +82,9 @@ def learn(
         dataclasses.replace(settings('dynamics', DynamicsSettings), seed=seed), folder
     )
     planner = Planner(settings('planner', PlannerSettings))
-    pilot = Pilot(settings('mpc_controller', MpcSettings))
+    # Runs of other seeds are other data, also where they are learned from together.
+    session = derive_seed(seed, 'session')
+    pilot = Pilot(settings('mpc_controller', MpcSettings), 'learn', session)
 
     def train() -> float:
         began = time.perf_counter()

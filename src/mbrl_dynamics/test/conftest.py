@@ -77,6 +77,7 @@ def make_settings() -> Callable[..., DynamicsSettings]:
         'training.updates_after_episode': 40,
         'training.updates_within_episode': 20,
         'training.min_transitions': 10,
+        'training.holdout_block': 1,
     }
     return lambda **changes: build(
         DynamicsSettings, {**small, **{k.replace('__', '.'): v for k, v in changes.items()}}
