@@ -1,4 +1,7 @@
-"""The node ``dynamics``: stores transitions, trains in a process of its own, sends models."""
+"""The node ``dynamics``: stores transitions, trains in a process of its own, sends models.
+
+What it says of their quality is in ``mbrl_dynamics.node_evaluation``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ from mbrl_common.qos import LATCHED, RECORD, STANDARD
 from mbrl_common.settings import SettingsError
 from mbrl_dynamics.bag import BagError
 from mbrl_dynamics.bag_schema import from_message
+from mbrl_dynamics.evaluation_job import EvaluationOutcome
 from mbrl_dynamics.learner import FolderError, Learner
+from mbrl_dynamics.node_evaluation import NodeEvaluation
 from mbrl_dynamics.settings import DynamicsSettings
 from mbrl_dynamics.training import (
     Progress,
@@ -58,6 +63,7 @@ class DynamicsNode(Node):
         self._model = hot.create_publisher(ModelSnapshot, 'model', LATCHED)
         self._status = hot.create_publisher(TrainingStatus, 'training_status', LATCHED)
         self._worker = Worker(lambda: hot.call_soon(self._on_news), self.settings.training.niceness)
+        self._evaluation = NodeEvaluation(self, hot, self._learner, self._worker)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
         self.create_service(Retrain, '~/retrain', self._on_retrain)
         self._action = ActionServer(
@@ -74,6 +80,8 @@ class DynamicsNode(Node):
         self._publish_model()
         if self._learner.training_due:  # an earlier process ended before it had done it
             self._start_training()
+        else:
+            self._evaluation.measure(keep=False)
         self._publish_status()
         hot.create_subscription(Transition, 'transition', self._on_transition, RECORD)
         self.get_logger().info(
@@ -82,9 +90,10 @@ class DynamicsNode(Node):
         )
 
     def shut_down(self) -> None:
-        """Finish the bags and end the training process."""
-        self._worker.close()
+        """Finish the bags and end the other processes."""
         self._learner.close()
+        self._worker.close()
+        self._evaluation.close()
 
     def _open_learner(self) -> Learner:
         data = self.settings.data
@@ -134,13 +143,17 @@ class DynamicsNode(Node):
         self._job_id += 1
         self._from_scratch = from_scratch
         self._progress = 0.0
-        self._text = f'training {self._job_id}: {self._job.updates} updates'
+        updates = self._job.updates
+        extent = f'{updates} updates' if updates else f'{self._job.settings.epochs} epochs'
+        self._text = f'training {self._job_id}: {extent}'
         self._worker.submit(self._job)
         self._publish_status()
 
     def _on_news(self) -> None:
         for event in self._worker.receive():
-            if self._job is None:
+            if isinstance(event, EvaluationOutcome):
+                self._evaluation.take(event)
+            elif self._job is None:
                 self.get_logger().warning('the training process died while it had nothing to do')
             elif isinstance(event, Progress):
                 self._progress = event.update / event.updates
@@ -167,6 +180,8 @@ class DynamicsNode(Node):
             self._start_training()
         else:
             self._publish_status()
+            if outcome.error is TrainingError.NONE:
+                self._evaluation.measure(keep=self._learner.keeps_evaluation)
         if self._finished is not None:
             self._finished.set_result(outcome)
             self._finished = None
@@ -225,6 +240,8 @@ class DynamicsNode(Node):
             model_version=self._learner.version,
             dataset_size=outcome.dataset_size,
             train_loss=outcome.train_loss,
+            updates=outcome.updates,
+            holdout_loss=outcome.holdout_loss,
             holdout_error=outcome.holdout_error,
             training_time=outcome.training_time,
         )
@@ -243,7 +260,9 @@ class DynamicsNode(Node):
             Train.Feedback(
                 update=progress.update,
                 updates=progress.updates,
+                epoch=progress.epoch,
                 train_loss=progress.train_loss.tolist(),
+                holdout_loss=progress.holdout_loss.tolist(),
                 holdout_error=progress.holdout_error.tolist(),
                 samples_per_second=progress.samples_per_second,
                 time_left=progress.time_left,
@@ -321,7 +340,7 @@ class DynamicsNode(Node):
             hardware_id=self.settings.task.name,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
-        message = DiagnosticArray(status=[status])
+        message = DiagnosticArray(status=[status, self._evaluation.diagnostic()])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 

@@ -159,7 +159,7 @@ class Evaluation:
         if longest > 1:
             text += f', {self.open_loop.relative_error[longest - 1]:.2g} after {longest} steps'
         if not math.isnan(self.coverage_90):
-            text += f'; 90 % intervals hold {self.coverage_90:.0%}'
+            text += f'; 90 % intervals hold {self.coverage_90 * 100:.0f} %'
         return text
 
     def without_samples(self) -> Evaluation:

@@ -16,6 +16,8 @@ import numpy as np
 from mbrl_dynamics.bag import BagError, bags
 from mbrl_dynamics.bag_source import transitions_of
 from mbrl_dynamics.dataset import Dataset
+from mbrl_dynamics.evaluation_job import EvaluationJob, EvaluationOutcome, evaluation_job
+from mbrl_dynamics.evaluation_job import run as run_evaluation
 from mbrl_dynamics.model_store import ModelStore
 from mbrl_dynamics.recorder import Recorder, announced
 from mbrl_dynamics.ros_bag import find_bags
@@ -70,6 +72,7 @@ class Learner:
         self._architecture = settings.architecture()
         self._dataset = Dataset(task.state_dim, task.action_dim)
         self._sequences: dict[tuple[str, int], Sequences] = {}
+        self._folder = folder
         self._recorder: Recorder | None = None
         self._models: ModelStore | None = None
         self._save_errors = 0
@@ -77,6 +80,8 @@ class Learner:
         self._trained_size = 0
         self._last_version = 0
         self.snapshot: Snapshot | None = None
+        self.keeps_evaluation = False
+        """Whether the last training followed an episode, or a request: its evaluation is kept."""
         self._load_extra()
         if folder is not None:
             self._open(folder, resume)
@@ -166,6 +171,8 @@ class Learner:
         """
         settings = self.settings
         updates = self.updates_due
+        ended = self._dataset.episodes_ended_since(self._trained_size) > 0
+        self.keeps_evaluation = ended or updates is None
         if updates is None:
             updates = 0 if settings.training.epochs else settings.training.updates_after_episode
         from_scratch = from_scratch or settings.training.from_scratch
@@ -196,6 +203,27 @@ class Learner:
                     self._save_errors += 1
                     log.error('model %d not stored: %s', job.version, error)
         return self.snapshot
+
+    def evaluation_job(
+        self, horizon: int = 0, source: str = '', plots: bool = False, keep: bool = True
+    ) -> EvaluationJob:
+        """How to measure the model in use; there must be one.
+
+        Args:
+            horizon: steps ahead; 0: as the settings say.
+            source: a bag, or a folder of bags, all of which counts as held-out; '': what is held
+                out of the dataset.
+            plots: whether pictures are wanted.
+            keep: write it to the run folder, if there is one.
+        """
+        assert self.snapshot is not None
+        folder = self._folder if keep else None
+        data = self._dataset.share()
+        return evaluation_job(self.settings, self.snapshot, data, folder, horizon, source, plots)
+
+    def evaluate(self, horizon: int = 0, source: str = '', keep: bool = True) -> EvaluationOutcome:
+        """Measure the model in use, in this process; see :meth:`evaluation_job`."""
+        return run_evaluation(self.evaluation_job(horizon, source, keep=keep))
 
     def train(
         self,

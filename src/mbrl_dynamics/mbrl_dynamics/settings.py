@@ -183,12 +183,29 @@ class DataSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """How models are measured on held-out data (section ``evaluation``)."""
+
+    after_training: bool = setting('measure each new model', True)
+    horizon: int = setting(
+        'steps ahead, along the recorded actions; as far as held-out data reach', 25, ge=1, le=1000
+    )
+    particles: int = setting('particles that a window is carried along with', 20, ge=1, le=1000)
+    windows: int = setting('at most so many windows are carried along', 500, ge=1, le=100_000)
+    plots: bool = setting(
+        'draw pictures after each training that follows an episode, if there is a run folder', True
+    )
+    keep: int = setting('newest evaluations kept in the run folder', 20, ge=1, le=10**9)
+
+
+@dataclasses.dataclass(frozen=True)
 class DynamicsSettings:
     """All settings of the dynamics core and node."""
 
     task: TaskSettings
     model: ModelSettings
     training: TrainingSettings
+    evaluation: EvaluationSettings
     data: DataSettings
     preset: str = setting(
         'recipe that the defaults of model and training come from', 'none', choices=tuple(PRESETS)

@@ -80,6 +80,16 @@ class TrainingData:
         return relative_error(self.held_out_change + target - truth, self.held_out_change)
 
 
+def held_out_of(transitions: Transitions, settings: TrainingSettings) -> np.ndarray:
+    """Which transitions are not trained on, bool [N]."""
+    mask = held_out(
+        transitions.episode, transitions.step, settings.holdout_fraction, settings.holdout_block
+    )
+    if mask.all():  # few and long episodes: there must be something to learn from
+        mask[:] = False
+    return mask
+
+
 def prepare(
     transitions: Transitions,
     architecture: Architecture,
@@ -103,11 +113,7 @@ def prepare(
     ends = None
     if architecture.learns_termination:
         ends = torch.from_numpy(transitions.terminated[:, None].astype(np.float32))
-    measured = held_out(
-        transitions.episode, transitions.step, settings.holdout_fraction, settings.holdout_block
-    )
-    if measured.all():  # few and long episodes: there must be something to learn from
-        measured[:] = False
+    measured = held_out_of(transitions, settings)
     train = ~measured
     measured = np.flatnonzero(measured)
     measured = measured[:: max(1, -(-len(measured) // LARGEST_EVALUATION))]

@@ -1,28 +1,22 @@
 """The training process: fits models beside the node, so that the node always answers.
 
-Started once and kept warm, because importing torch takes longer than a short training. It is
-``python -m mbrl_dynamics.worker``, bound to the node by a socket pair: when the node is gone,
-however it went, so is the worker. Nothing but these two processes ever reads that socket.
+Started once and kept warm, because importing torch takes longer than a short training. After a
+training it also measures the new model; whatever comes next is more urgent than that.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
-from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from mbrl_dynamics.child import Child, join_parent
+from mbrl_dynamics.evaluate import InterruptedEvaluationError
+from mbrl_dynamics.evaluation_job import EvaluationError, EvaluationJob, EvaluationOutcome
+from mbrl_dynamics.evaluation_job import run as run_evaluation
 from mbrl_dynamics.training import Progress, TrainingError, TrainingJob, TrainingOutcome, fit
 
 _CANCEL = 'cancel'
-_PR_SET_PDEATHSIG = 1
+Event = Progress | TrainingOutcome | EvaluationOutcome
 
 
 class Worker:
@@ -37,106 +31,100 @@ class Worker:
         """
         self._wake = wake
         self._niceness = niceness
-        self._start()
+        self._child = self._start()
 
     @property
     def pid(self) -> int:
         """Process id."""
-        return self._process.pid
+        return self._child.pid
 
     def submit(self, job: TrainingJob) -> None:
         """Begin a training; its progress and outcome come by :meth:`receive`.
 
         If the process has died since the last one, it is started again.
         """
-        if self._process.poll() is not None:
-            self._connection.close()
-            self._start()
-        with contextlib.suppress(OSError):  # it has died: the reader says so
-            self._connection.send(job)
+        self._revive()
+        self._child.send(job)
 
     def cancel(self) -> None:
         """Ask for the training in progress to be given up."""
-        with contextlib.suppress(OSError):
-            self._connection.send(_CANCEL)
+        self._child.send(_CANCEL)
 
-    def receive(self) -> list[Progress | TrainingOutcome]:
+    def evaluate(self, job: EvaluationJob) -> None:
+        """Measure a model; not while a training is in progress.
+
+        Its outcome comes by :meth:`receive`, unless something else was asked for before it was
+        done: then it is given up, and nothing comes.
+        """
+        self._revive()
+        self._child.send(job)
+
+    def receive(self) -> list[Event]:
         """All that came since the last call.
 
         If the process has died, the outcome is ``INTERNAL_ERROR``, whether it was training or not.
         """
-        events: list[Progress | TrainingOutcome] = []
-        while self._events:
-            event = self._events.popleft()
+        events: list[Event] = []
+        for event in self._child.receive():
             if event is None:
+                code = self._child.exit_code()
                 event = TrainingOutcome(
-                    TrainingError.INTERNAL_ERROR,
-                    f'the training process ended with code {self._process.wait()}',
+                    TrainingError.INTERNAL_ERROR, f'the training process ended with code {code}'
                 )
             events.append(event)
         return events
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
-        self._connection.close()
+        self._child.close()
 
-    def _start(self) -> None:
-        self._events: deque[Progress | TrainingOutcome | None] = deque()
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, '-m', __name__, str(theirs.fileno()), str(self._niceness)]
-        environment = os.environ | {'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
-        self._process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment
-        )
-        theirs.close()
-        self._connection = Connection(ours.detach())
-        self._reader = threading.Thread(
-            target=_read, args=(self._connection, self._events, self._wake), daemon=True
-        )
-        self._reader.start()
+    def _revive(self) -> None:
+        if not self._child.is_alive:
+            self._child.close()
+            self._child = self._start()
 
-
-def _read(connection: Connection, events: deque, wake: Callable[[], None]) -> None:
-    while True:
-        try:
-            event = connection.recv()
-        except (EOFError, OSError):
-            event = None
-        events.append(event)
-        wake()
-        if event is None:
-            return
+    def _start(self) -> Child:
+        return Child(__name__, self._wake, self._niceness)
 
 
 def main() -> None:
     """Serve trainings until the other end is closed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the node, which then ends us
-    os.nice(int(sys.argv[2]))
-    connection = Connection(int(sys.argv[1]))
+    connection = join_parent()
     while True:
         try:
             job = connection.recv()
-        except EOFError:
-            return
-        if job == _CANCEL:
-            continue  # it came after the end of what it was meant for
-        try:
-            outcome = fit(job, connection.send, lambda: _is_cancelled(connection))
-        except (BrokenPipeError, EOFError):
+            if isinstance(job, TrainingJob):
+                connection.send(_train(job, connection))
+            elif isinstance(job, EvaluationJob):
+                _evaluate(job, connection)
+            # Otherwise it is a cancel that came after the end of what it was meant for.
+        except (EOFError, BrokenPipeError):
             return  # the node is gone
-        except Exception as error:
-            outcome = TrainingOutcome(
-                TrainingError.INTERNAL_ERROR, f'the training failed: {error!r}'
-            )
-        connection.send(outcome)
+
+
+def _train(job: TrainingJob, connection: Connection) -> TrainingOutcome:
+    try:
+        return fit(job, connection.send, lambda: _is_cancelled(connection))
+    except (EOFError, BrokenPipeError):
+        raise
+    except Exception as error:
+        return TrainingOutcome(TrainingError.INTERNAL_ERROR, f'the training failed: {error!r}')
 
 
 def _is_cancelled(connection: Connection) -> bool:
     return connection.poll() and connection.recv() == _CANCEL
+
+
+def _evaluate(job: EvaluationJob, connection: Connection) -> None:
+    try:
+        outcome = run_evaluation(job, connection.poll)
+    except InterruptedEvaluationError:
+        return
+    except Exception as error:
+        outcome = EvaluationOutcome(
+            EvaluationError.INTERNAL_ERROR, f'the evaluation failed: {error!r}'
+        )
+    connection.send(outcome)
 
 
 if __name__ == '__main__':

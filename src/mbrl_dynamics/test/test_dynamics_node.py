@@ -48,6 +48,7 @@ PARAMETERS = {
     'training.updates_within_episode': 100,
     'training.every_steps': 8,
     'training.min_transitions': 10,
+    'evaluation.plots': False,
 }
 LONG = {'training.updates_after_episode': 1_000_000}
 NO_TRAINING = {'training.min_transitions': 1_000_000}
