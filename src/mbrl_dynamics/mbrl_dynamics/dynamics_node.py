@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from array import array
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from mbrl_dynamics.training import (
     TrainingOutcome,
     refuse,
 )
+from mbrl_dynamics.training_messages import to_feedback, to_result, to_snapshot_message
 from mbrl_dynamics.worker import Worker
 from mbrl_msgs.action import Train
 from mbrl_msgs.msg import ModelSnapshot, TrainingStatus, Transition, TransitionAck
@@ -158,7 +158,8 @@ class DynamicsNode(Node):
             elif isinstance(event, Progress):
                 self._progress = event.update / event.updates
                 self._publish_status()
-                self._publish_feedback(event)
+                if self._goal_handle is not None:
+                    self._goal_handle.publish_feedback(to_feedback(event))
             else:
                 self._finish_training(self._job, event)
 
@@ -234,17 +235,7 @@ class DynamicsNode(Node):
             goal_handle.canceled()
         else:
             goal_handle.abort()
-        return Train.Result(
-            error_code=int(outcome.error),
-            error_msg=outcome.message,
-            model_version=self._learner.version,
-            dataset_size=outcome.dataset_size,
-            train_loss=outcome.train_loss,
-            updates=outcome.updates,
-            holdout_loss=outcome.holdout_loss,
-            holdout_error=outcome.holdout_error,
-            training_time=outcome.training_time,
-        )
+        return to_result(outcome, self._learner.version)
 
     def _on_cancel(self, goal_handle: Any) -> CancelResponse:
         if goal_handle is self._goal_handle:
@@ -253,35 +244,12 @@ class DynamicsNode(Node):
 
     # What others see -----------------------------------------------------------------------------
 
-    def _publish_feedback(self, progress: Progress) -> None:
-        if self._goal_handle is None:
-            return
-        self._goal_handle.publish_feedback(
-            Train.Feedback(
-                update=progress.update,
-                updates=progress.updates,
-                epoch=progress.epoch,
-                train_loss=progress.train_loss.tolist(),
-                holdout_loss=progress.holdout_loss.tolist(),
-                holdout_error=progress.holdout_error.tolist(),
-                samples_per_second=progress.samples_per_second,
-                time_left=progress.time_left,
-            )
-        )
-
     def _publish_model(self) -> None:
         snapshot = self._learner.snapshot
         if snapshot is None:
             return
-        message = ModelSnapshot(
-            version=snapshot.version,
-            architecture=snapshot.architecture,
-            state_dim=self.settings.task.state_dim,
-            action_dim=self.settings.task.action_dim,
-            dataset_size=snapshot.dataset_size,
-            holdout_error=snapshot.holdout_error,
-            data=array('B', snapshot.data),
-        )
+        task = self.settings.task
+        message = to_snapshot_message(snapshot, task.state_dim, task.action_dim)
         message.header.stamp = self.get_clock().now().to_msg()
         self._model.publish(message)
 

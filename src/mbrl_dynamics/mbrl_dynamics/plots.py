@@ -6,17 +6,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mbrl_dynamics.captions import (
+    MOST,
+    MOST_ROWS,
+    explain,
+    name_of,
+    percent,
+    row_of,
+    says_of_horizon,
+    says_of_spread,
+    share,
+    time_axis,
+    unit_of,
+)
 from mbrl_dynamics.child import live_with_parent
-from mbrl_dynamics.evaluation import LEVELS, OVERCONFIDENT, About, Evaluation, load
+from mbrl_dynamics.evaluation import LEVELS, Evaluation, load
 
-MOST = 12  # entries of the state in one picture; with windows,
-MOST_ROWS = 6
 _ERROR, _TRIVIAL, _SPREAD, _OTHER = 'C3', '0.5', 'C0', 'C2'
 
 
@@ -45,22 +56,22 @@ def draw_predicted_against_true(evaluation: Evaluation) -> Any:
     """One step: predicted over recorded change, one field for each entry of the state."""
     one, shown = evaluation.one_step, _shown(evaluation)
     figure = _figure(len(shown), 3.0, 2.8)
-    _explain(
+    explain(
         figure,
         evaluation,
-        f'One step ahead, the error is {_percent(one.relative_error)} of that of "nothing changes"',
+        f'One step ahead, the error is {percent(one.relative_error)} of that of "nothing changes"',
         f'What a step changes in {one.transitions} transitions, predicted over recorded: on the '
         'line is perfect.',
     )
     for axes, entry in _fields(figure, shown):
-        name, unit = _name(evaluation.about, entry), _unit(evaluation.about, entry)
+        name, unit = name_of(evaluation.about, entry), unit_of(evaluation.about, entry)
         true, predicted = one.change[:, entry], one.predicted_change[:, entry]
         ends = _range(true, predicted)
         axes.plot(ends, ends, color=_TRIVIAL, linewidth=1, zorder=1)
         axes.plot(true, predicted, '.', color=_SPREAD, markersize=4, alpha=0.6, zorder=2)
         axes.set(xlim=ends, ylim=ends, aspect='equal', xlabel=f'recorded{unit}')
         axes.set_ylabel(f'predicted{unit}')
-        axes.set_title(f'{name}: {_share(one.error[entry], one.trivial[entry])}', fontsize=9)
+        axes.set_title(f'{name}: {share(one.error[entry], one.trivial[entry])}', fontsize=9)
     return figure
 
 
@@ -71,7 +82,7 @@ def draw_open_loop(evaluation: Evaluation) -> Any:
     figure = _figure(0, 3.2 * max(examples, 1), 1.6 * len(shown) + 0.9)
     steps = many.longest
     fields = figure.subplots(len(shown), max(examples, 1), squeeze=False, sharex=True)
-    time, label = _time(evaluation, steps + 1, 0)
+    time, label = time_axis(evaluation, steps + 1, 0)
     for row, entry in zip(fields, shown):
         for example, axes in enumerate(row[:examples]):
             fan = many.quantiles[example, : steps + 1, :, entry]
@@ -81,16 +92,15 @@ def draw_open_loop(evaluation: Evaluation) -> Any:
             axes.plot(time, many.truth[example, : steps + 1, entry], 'k.-', markersize=3, lw=0.8)
             axes.grid(alpha=0.25)
         row[0].set_ylabel(
-            f'{_name(evaluation.about, entry)}\n{_unit(evaluation.about, entry).strip()}',
+            f'{name_of(evaluation.about, entry)}\n{unit_of(evaluation.about, entry).strip()}',
             fontsize=8,
         )
     for axes in fields[-1]:
         axes.set_xlabel(label)
-    _explain(
+    explain(
         figure,
         evaluation,
-        f'After {_after(evaluation, steps)}, the error is {_percent(_last(evaluation))} of that of '
-        '"nothing changes"',
+        says_of_horizon(evaluation),
         f'{examples} recorded windows, and what the model makes of their start and actions.',
         [fields[0, 0].plot([], [], **style)[0] for style in _FAN],
         ['recorded', 'median of the particles', '50 % of them', '90 %'],
@@ -112,7 +122,7 @@ def draw_calibration(evaluation: Evaluation) -> Any:
     one, many, shown = evaluation.one_step, evaluation.open_loop, _shown(evaluation)
     figure = _figure(0, 11.5, 4.1)
     left, middle, right = figure.subplots(1, 3)
-    names = [_name(evaluation.about, entry) for entry in shown]
+    names = [name_of(evaluation.about, entry) for entry in shown]
 
     nominal = np.linspace(0, 1, 101)
     chance = 1.645 * np.sqrt(nominal * (1 - nominal) / one.transitions)  # 90 % of such samples
@@ -141,19 +151,19 @@ def draw_calibration(evaluation: Evaluation) -> Any:
 
     steps = np.arange(1, many.longest + 1)
     for level in (0.5, 0.9):
-        (line,) = right.plot([], [], '.-', label=f'of {_percent(level)}')
+        (line,) = right.plot([], [], '.-', label=f'of {percent(level)}')
         right.axhline(level, color=line.get_color(), linewidth=1, alpha=0.4)
-        held = many.coverage[: len(steps), _row(level)][:, shown]
+        held = many.coverage[: len(steps), row_of(level)][:, shown]
         if not np.isnan(held).all():
             line.set_data(steps, np.nanmean(held, axis=1))
     right.set(xlim=(0.5, max(len(steps), 1) + 0.5), ylim=(0, 1), box_aspect=1)
     right.set(xlabel='steps ahead', ylabel='intervals hold (mean over entries)')
     right.set_title('Share of the truth within the particles', fontsize=9)
     right.legend(loc='lower left', fontsize=8)
-    _explain(
+    explain(
         figure,
         evaluation,
-        _says_of_spread(evaluation),
+        says_of_spread(evaluation),
         f'One step: {one.transitions} transitions; grey: what chance does to a perfect model.',
         *left.get_legend_handles_labels(),
     )
@@ -168,7 +178,7 @@ def draw_error_over_horizon(evaluation: Evaluation) -> Any:
     counts = f'{many.windows[0]} windows of 1 step'
     if steps > 1:
         counts += f', {many.windows[steps - 1]} of {steps}'
-    time, label = _time(evaluation, steps, 1)
+    time, label = time_axis(evaluation, steps, 1)
     for axes, entry in _fields(figure, shown):
         for values, style in (
             (many.trivial, {'color': _TRIVIAL, 'label': 'nothing changes'}),
@@ -180,12 +190,13 @@ def draw_error_over_horizon(evaluation: Evaluation) -> Any:
         axes.set_yscale('log', nonpositive='mask')
         axes.grid(alpha=0.25)
         axes.set_xlabel(label)
-        axes.set_title(_name(evaluation.about, entry) + _unit(evaluation.about, entry), fontsize=9)
-    _explain(
+        axes.set_title(
+            name_of(evaluation.about, entry) + unit_of(evaluation.about, entry), fontsize=9
+        )
+    explain(
         figure,
         evaluation,
-        f'After {_after(evaluation, steps)}, the error is {_percent(_last(evaluation))} of that of '
-        '"nothing changes"',
+        says_of_horizon(evaluation),
         f'Errors along recorded actions, root mean square of {counts}.',
         *figure.axes[0].get_legend_handles_labels(),
     )
@@ -218,91 +229,6 @@ def _shown(evaluation: Evaluation, most: int = MOST) -> np.ndarray:
     ratio = one.error / np.maximum(one.trivial, 1e-12)
     worst = entries[np.argsort(-ratio[entries], kind='stable')][:most]
     return np.sort(worst)
-
-
-def _explain(
-    figure: Any,
-    evaluation: Evaluation,
-    finding: str,
-    subject: str,
-    handles: Sequence[Any] = (),
-    labels: Sequence[str] = (),
-    most: int = MOST,
-) -> None:
-    """What was found above the fields; what they show, of what, and the legend below."""
-    about = evaluation.about
-    where = about.source if about.source else 'held-out data'
-    count = int(evaluation.counted.sum())
-    few = f' The {most} of {count} entries that are predicted worst.' if count > most else ''
-    text = f'{subject}\nModel version {about.model_version}, {where}, SI units.{few}'
-    figure.suptitle(finding, fontsize=11, fontweight='bold')
-    if not handles:
-        figure.supxlabel(text, fontsize=8)
-        return
-    figure.legend(
-        handles,
-        labels,
-        title=text,
-        title_fontsize=8,
-        loc='outside lower center',
-        ncols=4,
-        fontsize=8,
-        frameon=False,
-    )
-
-
-def _says_of_spread(evaluation: Evaluation) -> str:
-    held, one = evaluation.coverage_90, evaluation.one_step
-    if np.isnan(held):
-        return 'No spread is predicted: what is shown is how the members differ'
-    excess = float(np.nanmean(one.coverage - LEVELS[:, None]))
-    middle = float(np.nanmean(one.coverage[_row(0.5)]))
-    finding = f'As far as {one.transitions} transitions tell, the predicted spread is right'
-    if held < OVERCONFIDENT:
-        finding = 'The model is badly over-confident'
-    elif abs(excess) > 0.02 + 0.8 / np.sqrt(one.transitions):  # more than chance does
-        finding = 'The model is ' + ('over-confident' if excess < 0 else 'under-confident')
-    return f'{finding}: intervals of 90 % hold {_percent(held)}, of 50 % {_percent(middle)}'
-
-
-def _row(level: float) -> int:
-    return int(np.flatnonzero(level == LEVELS)[0])
-
-
-def _name(about: About, entry: int) -> str:
-    return about.state[entry] if about.state else f'state[{entry}]'
-
-
-def _unit(about: About, entry: int) -> str:
-    """Of an entry, as ' [rad]'; what is no angle may be in m or rad, which nobody says."""
-    joint, _, field = _name(about, entry).rpartition('.')
-    if f'{joint}.position' not in about.angles:
-        return ''
-    return {'position': ' [rad]', 'velocity': ' [rad/s]'}.get(field, '')
-
-
-def _time(evaluation: Evaluation, count: int, first: int) -> tuple[np.ndarray, str]:
-    period = evaluation.about.period
-    steps = np.arange(first, first + count)
-    return (steps, 'steps ahead') if np.isnan(period) else (steps * period, 'time ahead [s]')
-
-
-def _after(evaluation: Evaluation, steps: int) -> str:
-    text = f'{steps} step' + ('s' if steps != 1 else '')
-    period = evaluation.about.period
-    return text if np.isnan(period) else f'{text} ({steps * period:.2g} s)'
-
-
-def _last(evaluation: Evaluation) -> float:
-    return float(evaluation.open_loop.relative_error[evaluation.open_loop.longest - 1])
-
-
-def _percent(ratio: float) -> str:
-    return f'{ratio * 100:.{1 if ratio < 0.1 else 0}f} %'
-
-
-def _share(error: float, trivial: float) -> str:
-    return f'error {error:.2g}' + (f', {_percent(error / trivial)}' if trivial > 0 else '')
 
 
 def _range(*values: np.ndarray) -> tuple[float, float]:

@@ -227,6 +227,20 @@ def test_retrain_answers_at_once_and_train_gives_feedback(
         b.probe.wait_until(lambda: feedback, what='feedback')
         assert feedback[-1].updates == 200 and len(feedback[-1].train_loss) == 3
         assert feedback[-1].samples_per_second > 0
+        assert feedback[-1].epoch == 200, 'a batch is as large as the dataset'
+        assert len(feedback[-1].holdout_loss) == 3
+        assert result.updates == 200
+
+
+def test_a_training_by_epochs_says_so(tmp_path: Path, make_transition: Make) -> None:
+    with bench(tmp_path, **{'training.epochs': 30}) as b:
+        b.send(*episode(make_transition))
+        b.wait_for_status(state=msg.TrainingStatus.IDLE, model_version=1)
+        texts = [status.text for status in b.statuses]
+        assert 'training 1: 30 epochs' in texts
+        assert not any(' 0 updates' in text for text in texts)
+        result = b.probe.send_goal('dynamics/train', Train, Train.Goal()).result()
+        assert result.updates == 30, 'one each, as a batch is as large as the dataset'
 
 
 def test_a_cancelled_training_keeps_the_old_model_and_the_node_answers_meanwhile(
