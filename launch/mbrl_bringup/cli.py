@@ -110,6 +110,33 @@ def make_parser() -> argparse.ArgumentParser:
     goal.add_argument(
         'values', type=float, nargs='+', metavar='X', help='the goal, as the objective takes it'
     )
+    evaluate = verbs.add_parser(
+        'evaluate',
+        parents=[common],
+        help='measure how good the model is',
+        description='Measure the model in use on held-out data, or on a bag, one step and many '
+        'steps ahead: errors, beside those of predicting that nothing changes, and how far the '
+        'predicted spread can be trusted.',
+    )
+    evaluate.add_argument(
+        '--source',
+        metavar='PATH',
+        help='a bag or a folder of bags, all of which counts as held-out (default: held-out data '
+        'of the run)',
+    )
+    evaluate.add_argument(
+        '--horizon',
+        type=_integer(1, 1000),
+        default=0,
+        metavar='K',
+        help="steps ahead (default: the parameter file's, 25)",
+    )
+    evaluate.add_argument(
+        '--plots', action='store_true', help='draw pictures into the run folder as well'
+    )
+    evaluate.add_argument(
+        '--timeout', type=_seconds, default=120.0, metavar='S', help='how long to wait (120 s)'
+    )
     data_parser.add_parser(verbs)
     return parser
 
@@ -151,6 +178,7 @@ def _run(arguments: argparse.Namespace) -> int:
         'retrain': _retrain,
         'replan': _replan,
         'goal': _goal,
+        'evaluate': _evaluate,
     }
     try:
         return verbs[arguments.verb](arguments, terminal)
@@ -215,6 +243,24 @@ def _goal(arguments: argparse.Namespace, terminal: Any) -> int:
 
     with graph_client(arguments.namespace) as graph:
         answer = graph.set_goal(arguments.values, arguments.timeout)
+    return _say(answer, answer.message, terminal)
+
+
+def _evaluate(arguments: argparse.Namespace, terminal: Any) -> int:
+    from mbrl_bringup import evaluation_report as report
+    from mbrl_bringup.client import graph_client
+
+    source = arguments.source or ''
+    if source and Path(source).exists():  # the node has a working folder of its own
+        source = str(Path(source).resolve())
+    with graph_client(arguments.namespace) as graph:
+        answer = graph.evaluate(source, arguments.horizon, arguments.plots, arguments.timeout)
+    if not answer.success:
+        return _say(answer, '', terminal)
+    terminal.table(report.ENTRY_COLUMNS, report.entry_rows(answer.evaluation))
+    terminal.table(report.STEP_COLUMNS, report.step_rows(answer.evaluation))
+    if answer.folder:
+        terminal.note(answer.folder)
     return _say(answer, answer.message, terminal)
 
 

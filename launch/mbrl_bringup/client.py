@@ -18,7 +18,7 @@ from mbrl_bringup.interruption import check_interrupted
 from mbrl_common.qos import LATCHED
 from mbrl_msgs.action import RunEpisodes, Train
 from mbrl_msgs.msg import ControllerStatus, TrainingStatus
-from mbrl_msgs.srv import Replan, Retrain, SetGoal
+from mbrl_msgs.srv import Evaluate, Replan, Retrain, SetGoal
 
 
 class GraphError(RuntimeError):
@@ -140,6 +140,11 @@ class GraphClient:
         """Set the objective's goal; see the service."""
         request = SetGoal.Request(goal=list(goal))
         return self.call(SetGoal, 'mpc_controller/set_goal', request, timeout)
+
+    def evaluate(self, source: str, horizon: int, plots: bool, timeout: float) -> Evaluate.Response:
+        """Measure the model in use; see the service."""
+        request = Evaluate.Request(source=source, horizon=horizon, plots=plots)
+        return self.call(Evaluate, 'dynamics/evaluate', request, timeout)
 
     def train(self, timeout: float, watch: Callable[[], object] | None = None) -> Train.Result:
         """Train on all data and wait for the end."""

@@ -10,7 +10,7 @@ import pytest
 
 from mbrl_bringup import cli
 
-VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'data')
+VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'evaluate', 'data')
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,7 @@ def test_every_option_has_a_help_text() -> None:
         (('goal',), 'X'),
         (('goal', 'up'), "'up'"),
         (('status', '--timeout', '0'), '0 must be above 0'),
+        (('evaluate', '--horizon', '1001'), '1001 must be from 1 to 1000'),
         (('data',), 'ACTION'),
         (('data', 'merge', 'runs'), '-o/--output'),
         (('data', 'import', 'x.mcap', '-o', 'y'), '--task --params-file'),

@@ -182,6 +182,9 @@ def test_the_verbs_talk_to_the_graph(folder: Path) -> None:
         retrain = ask('retrain')
         assert retrain.returncode == 1
         assert retrain.stderr.startswith('error: ')
+        evaluate = ask('evaluate')
+        assert evaluate.returncode == 1
+        assert 'there is no model yet' in evaluate.stderr
         goal = ask('goal', '1', '2', '3', '4', '5', '6', '7')
         assert goal.returncode == 1
         assert goal.stderr.startswith('error: ')
@@ -219,6 +222,22 @@ def test_learning_leaves_a_run_that_can_be_gone_on_with(folder: Path, short_task
         ('2', 'planned', '180')
     ]
     assert len(list((run / 'data').rglob('*.mcap'))) == 3
+
+    with mbrl(folder, 'up', 'cartpole_swingup', '--resume', 'run') as command:
+        command.wait_for('The graph is up')
+        evaluate = subprocess.run(
+            ['mbrl', 'evaluate', '--source', 'run/data', '--horizon', '30', '--plots'],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert evaluate.returncode == 0, evaluate.stderr
+        assert re.search(r'hinge.velocity( +[0-9.e-]+){5} +\d+ %', evaluate.stdout)
+        assert re.search(r'\n30 +93 ', evaluate.stdout), 'three times 31 windows of 30 steps'
+        assert re.search(r'evaluation/model_\d+_data', evaluate.stdout)
+        assert len(list((run / 'evaluation').glob('*_data/*.png'))) == 4
+        assert command.end(signal.SIGINT) == 130
 
 
 @pytest.mark.timeout(240)
