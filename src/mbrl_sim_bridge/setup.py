@@ -22,6 +22,8 @@ setup(
         'console_scripts': ['sim_bridge = mbrl_sim_bridge.sim_bridge_node:main'],
         'mbrl_sim_bridge.environments': [
             'cartpole_pets = mbrl_sim_bridge.environments.cartpole_pets:CartpolePets',
+            'cliff = mbrl_sim_bridge.environments.cliff:Cliff',
+            'point_maze = mbrl_sim_bridge.environments.point_maze:PointMaze',
         ],
     },
 )
