@@ -40,7 +40,8 @@ def test_types_are_right() -> None:
 
 @pytest.mark.timeout(300)
 def test_types_of_tools_are_right() -> None:
-    files = [str(path) for name in ('tools', 'benchmarks') for path in ROOT.glob(f'{name}/*.py')]
+    folders = ('tools', 'benchmarks', 'examples')
+    files = [str(path) for name in folders for path in ROOT.glob(f'{name}/*.py')]
     run('mypy', *files)
 
 
