@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     'history of 3': {'dynamics': {'model.history': 3}},
     # Rewards that no one has seen are not planned for: it explores with held actions and optimism.
     'learned reward': {
-        'dynamics': {'model.reward': True},
+        'dynamics': {'model.reward': True, 'training.every_steps': 25},
         'planner': {
             'planner.reward': 'model',
             'planner.risk_aversion': -1.0,
