@@ -97,7 +97,7 @@ def make_simulation() -> Simulation:
 
 
 def make_learner(seed: int, updates: int) -> Learner:
-    """Deterministic members: see the README for what a likelihood makes of a sudden fall."""
+    """Deterministic members, because a likelihood may take a sudden fall for noise."""
     settings = {
         'task': TASK,
         'seed': seed,
