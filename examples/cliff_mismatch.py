@@ -2,8 +2,8 @@
 
 A ball's data have it move to the right on a slope, where right is up. The model learns that, and
 the plan for height goes right, beyond the edge, and falls. What then happened goes into the data,
-the model is trained again, and plans again: after a fall or two it knows where the edge is, and
-the plan ends high up and stays there.
+the model is trained again, and plans again: after some falls it knows where the edge is, and the
+plan ends high up and stays there.
 
     python examples/cliff_mismatch.py --output cliff_mismatch.png
 """
