@@ -23,10 +23,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import yaml
-from domain_coordinator import domain_id
 
 from mbrl_bringup.tasks import params_file_of
 from mbrl_common.taskfile import node_parameters
+from mbrl_common.testing import isolated_domain
 
 mpl.use('Agg')
 from matplotlib import pyplot as plt
@@ -45,7 +45,7 @@ def run(seed: int, trials: int, folder: Path) -> list[dict[str, str]]:
     params = folder / f'{seed}.yaml'
     params.write_text(yaml.safe_dump(document))
     began = time.monotonic()
-    with domain_id() as domain:
+    with isolated_domain() as domain:
         command = ['mbrl', 'up', TASK, '--learn', '--trials', str(trials), '--seed', str(seed)]
         command += ['--params-file', str(params), '--run-folder', str(folder / str(seed))]
         code = subprocess.run([*command, '--domain-id', str(domain)], check=False).returncode

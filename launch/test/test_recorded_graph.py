@@ -14,7 +14,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from mbrl_bringup.tasks import params_file_of
-from mbrl_common.qos import STANDARD
+from mbrl_common.qos import RECORD
 from mbrl_common.taskfile import node_settings
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_dynamics.bag import BagError, read_arrays
@@ -69,7 +69,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with isolated_domain(), Probe() as probe, contextlib.ExitStack() as nodes:
         for topic, kind in TOPICS.items():
-            probe.node.create_subscription(KINDS[kind], topic, keep(topic), STANDARD, raw=True)
+            probe.node.create_subscription(KINDS[kind], topic, keep(topic), RECORD, raw=True)
         for package, name, parameters in (
             ('mbrl_sim_bridge', 'sim_bridge', None),
             ('mbrl_dynamics', 'dynamics', {'data.folder': str(folder / 'run')}),
@@ -84,8 +84,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
             episode += 1
         messages.clear()
         run_episode(probe, episode, STEPS)
-        probe.wait_until(lambda: [m[0] for m in messages].count('/command') >= STEPS)
-        (folder / 'run' / 'data' / f'episode_{episode:05d}.mcap').rename(folder / 'own.mcap')
+        probe.wait_until(
+            lambda: [m[0] for m in messages].count('/command') >= STEPS, 30.0, 'the last command'
+        )
+    (folder / 'run' / 'data' / f'episode_{episode:05d}.mcap').rename(folder / 'own.mcap')
     with RobotRecorder(folder / 'graph.mcap') as recorder:
         for topic, log_time, data in messages:
             recorder.write_bytes(topic, TOPICS[topic], log_time, data)
