@@ -8,13 +8,42 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
 Evaluate = Callable[[torch.Tensor], torch.Tensor]
 """``evaluate(actions [R, N, H, A]) -> returns [R, N]``, to be maximised. The candidates belong to
-the optimiser: an evaluation must not change them. A return that is not finite is the worst."""
+the optimiser: an evaluation must not change them. A return that is not finite is the worst. Where
+the candidates require a gradient, the returns carry one, if the backend can (``Planner`` refuses an
+optimiser with ``needs_gradient`` on one that cannot)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Iteration:
+    """What one iteration looked like, for whoever tunes.
+
+    Attributes:
+        best: [R], the best return of it; -inf if none was finite.
+        mean: [R], mean of its finite returns; NaN if there was none.
+        spread: [R], standard deviation of its candidates, mean over steps and entries, as a share
+            of half the action's range.
+    """
+
+    best: torch.Tensor
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, candidates: torch.Tensor, returns: torch.Tensor, low: torch.Tensor, high: torch.Tensor
+    ) -> Iteration:
+        """Of candidates [R, N, H, A] with returns [R, N], within bounds [A]."""
+        finite = torch.isfinite(returns)
+        best = torch.where(finite, returns, -math.inf).amax(1)
+        mean = torch.where(finite, returns, math.nan).nanmean(1)
+        spread = (candidates.std(1, correction=0) / ((high - low) / 2)).mean((1, 2))
+        return cls(best, mean, spread)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +64,7 @@ class Solution:
         elites: [R, K, H, A], candidates worth trying again in the next plan, best first.
         value: [R], best return of the last evaluation; -inf if none was finite.
         index: [R], which candidate of the last evaluation was chosen; None: none of them.
+        iterations: of the optimisation, first to last; for diagnostics alone.
     """
 
     actions: torch.Tensor
@@ -42,10 +72,14 @@ class Solution:
     elites: torch.Tensor
     value: torch.Tensor
     index: torch.Tensor | None
+    iterations: tuple[Iteration, ...] = ()
 
 
 class Optimizer(Protocol):
-    """Maximises returns over action sequences in a box."""
+    """Maximises returns over action sequences in a box. It remembers nothing between two calls."""
+
+    needs_gradient: ClassVar[bool]
+    """Whether ``evaluate`` must be differentiable."""
 
     def optimize(
         self,
@@ -54,6 +88,7 @@ class Optimizer(Protocol):
         high: torch.Tensor,
         start: Start,
         generators: Sequence[torch.Generator],
+        deadline: float = math.inf,
     ) -> Solution:
         """Optimise R problems at once.
 
@@ -62,6 +97,8 @@ class Optimizer(Protocol):
             low, high: bounds of the action, [A].
             start: warm or cold start.
             generators: one per problem, so that a problem's plan does not depend on its company.
+            deadline: reading of ``time.perf_counter`` after which no further iteration begins; the
+                first is always made. What is returned is then the best so far.
         """
         ...
 

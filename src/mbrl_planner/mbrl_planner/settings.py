@@ -52,6 +52,46 @@ class PlanningSettings:
         ge=-1e6,
         le=1e6,
     )
+    worst_share: float = setting(
+        'a return is the mean over this share of the particles, the worst ones (the conditional '
+        'value at risk); 1: over all',
+        1.0,
+        gt=0.0,
+        le=1.0,
+    )
+    knots: int = setting(
+        'knots of a spline that the optimiser places instead of every action; 0: every action',
+        0,
+        ge=0,
+        le=1000,
+    )
+    spline: str = setting(
+        "how actions follow from knots: 'zero' (each held until the next), 'linear', 'cubic'",
+        'linear',
+        choices=('zero', 'linear', 'cubic'),
+    )
+    time_budget: float = setting(
+        'after this time no iteration is begun, and the best plan so far is returned [s]; 0: never',
+        0.0,
+        ge=0.0,
+        le=3600.0,
+    )
+    backend: str = setting(
+        "what is planned in: the 'model' that was learned, or the true 'mujoco' model",
+        'model',
+        choices=('model', 'mujoco'),
+    )
+    simulator: str = setting(
+        "environment whose MuJoCo model is planned in, as 'sim.environment' names it; for the "
+        "backend 'mujoco' alone",
+        '',
+    )
+    device: str = setting('where the model is evaluated', 'cpu', choices=('cpu', 'cuda'))
+    precision: str = setting(
+        "of the model's products: 'fp32', or 'bf16' with sums in fp32",
+        'fp32',
+        choices=('fp32', 'bf16'),
+    )
     threads: int = setting(
         'threads of torch in this process; plans repeat bit for bit with 1', 1, ge=1, le=256
     )
