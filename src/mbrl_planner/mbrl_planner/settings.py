@@ -56,7 +56,7 @@ class PlanningSettings:
         'a return is the mean over this share of the particles, the worst ones (the conditional '
         'value at risk); 1: over all',
         1.0,
-        gt=0.0,
+        ge=1e-4,
         le=1.0,
     )
     knots: int = setting(
