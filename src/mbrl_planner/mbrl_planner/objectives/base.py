@@ -32,6 +32,11 @@ class Objective:
         default_goal: the goal where none is given.
         termination: ``termination(next_state [..., S]) -> bool [...]``, true where the episode
             ends; None: never.
+        terminal_value: ``terminal_value(state [..., S], goal [..., G]) -> [...]``: what being in a
+            state is worth when the horizon ends there, in units of the reward; None: nothing.
+        moved: ``moved(goal [..., G], steps [...]) -> [..., G]``: what becomes of a goal in so many
+            control steps, for a goal that moves; None: it stays. Steps add up: ``moved`` by 2 is
+            ``moved`` by 1, twice.
     """
 
     name: str
@@ -40,6 +45,8 @@ class Objective:
     goal_names: tuple[str, ...] = ()
     default_goal: tuple[float, ...] = ()
     termination: Callable[[torch.Tensor], torch.Tensor] | None = None
+    terminal_value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    moved: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
         if not self.terms or self.terms.keys() != self.weights.keys():
@@ -80,6 +87,24 @@ class Objective:
             return torch.zeros(next_state.shape[:-1], dtype=torch.bool)
         return self.termination(next_state)
 
+    def goal_after(self, goal: torch.Tensor, steps: int) -> torch.Tensor:
+        """The goal ``[..., G]`` for the step that is so many control steps ahead."""
+        if self.moved is None or steps == 0:
+            return goal
+        return self.moved(goal, torch.full(goal.shape[:-1], steps, dtype=goal.dtype))
+
+    def goals(self, goal: torch.Tensor, horizon: int) -> torch.Tensor:
+        """The goal of each step of a horizon that begins with ``goal [..., G]``.
+
+        Returns:
+            ``[H, ..., G]``; ``[1, ..., G]``, which broadcasts, for a goal that stays.
+        """
+        if self.moved is None:
+            return goal[None]
+        ahead = goal.expand(horizon, *goal.shape)
+        steps = torch.arange(horizon, dtype=goal.dtype, device=goal.device)
+        return self.moved(ahead, steps.view(-1, *[1] * (goal.ndim - 1)).expand(ahead.shape[:-1]))
+
     def check_goal(self, goal: Sequence[float] | np.ndarray) -> np.ndarray:
         """The goal as float64 ``[G]``; an empty one is the default.
 
@@ -101,6 +126,14 @@ class Objective:
                 'all finite'
             )
         return values
+
+    def with_default_goal(self, goal: Sequence[float]) -> Objective:
+        """The same objective with another goal where none is given.
+
+        Raises:
+            ValueError: as ``check_goal``.
+        """
+        return dataclasses.replace(self, default_goal=tuple(self.check_goal(goal).tolist()))
 
     def with_weights(self, weights: Mapping[str, float]) -> Objective:
         """The same objective with some weights changed.
