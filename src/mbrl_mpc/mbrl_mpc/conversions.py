@@ -102,6 +102,10 @@ def _plan_result(plan: msg.Plan) -> PlanResult:
         model_steps=plan.model_steps,
         planning_time=plan.planning_time,
         history=plan.history,
+        iteration_best=from_field(plan.iteration_best),
+        iteration_mean=from_field(plan.iteration_mean),
+        iteration_spread=from_field(plan.iteration_spread),
+        term_returns=dict(zip(plan.term_names, plan.term_returns)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The planner: a state, a goal and a model in, a plan out; nothing remembered but the model."""
+"""The planner: states, goals and a model in, plans out; nothing remembered but the model."""
 
 from __future__ import annotations
 
@@ -10,15 +10,27 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from mbrl_common.seeding import derive_seed
 from mbrl_common.task import TaskSettings
 from mbrl_dynamics.model import DynamicsModel
 from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.cem import Cem
 from mbrl_planner.icem import Icem
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
-from mbrl_planner.optimizer import Optimizer, Start, cold_start
+from mbrl_planner.optimizer import Evaluate, Optimizer, Start
+from mbrl_planner.plan import (
+    ModelOutdatedError,
+    NoModelError,
+    PlannerError,
+    PlanningFailedError,
+    PlanRequest,
+    PlanRequestError,
+    PlanResult,
+)
+from mbrl_planner.requests import Problem, check_request
 from mbrl_planner.rollout import Model, Rollout
 from mbrl_planner.settings import OptimizerSettings, PlannerSettings, PlanningSettings
+from mbrl_planner.splines import spline_matrix
 from mbrl_planner.warm_start import WarmStart
 
 _OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {'cem': Cem, 'icem': Icem}
@@ -39,79 +51,9 @@ __all__ = [
 ]
 
 
-class PlannerError(RuntimeError):
-    """No plan could be made; the text says what, where, and what would be right."""
-
-
-class NoModelError(PlannerError):
-    """There is no model yet."""
-
-
-class ModelOutdatedError(PlannerError):
-    """The model is older than the request wants."""
-
-
-class PlanRequestError(PlannerError):
-    """The request is wrong: dimensions, numbers that are not finite, or the goal."""
-
-
-class PlanningFailedError(PlannerError):
-    """No candidate had a finite return."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PlanRequest:
-    """All that a plan depends on, besides the model.
-
-    Attributes:
-        state: [S], units as the task declares them.
-        goal: as the objective says; empty: its default.
-        past_states: [k, S], the states before it in this episode, oldest first; as many as
-            ``PlanResult.history`` asks for, less one, fewer at the start of an episode.
-        past_actions: [k, A], the action that followed each of them.
-        seed: of all randomness of this plan, 0 to 2**64 - 1.
-        min_model_version: refuse to plan with an older model; 0: any.
-        warm_start: the last plan's, shifted to now (``WarmStart.shifted``); None: cold start.
-    """
-
-    state: Sequence[float] | np.ndarray
-    goal: Sequence[float] | np.ndarray = ()
-    seed: int = 0
-    min_model_version: int = 0
-    warm_start: WarmStart | None = None
-    past_states: Sequence[Sequence[float]] | np.ndarray = ()
-    past_actions: Sequence[Sequence[float]] | np.ndarray = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class PlanResult:
-    """A plan, all float64 and in physical units.
-
-    Attributes:
-        actions: [H, A], within the task's bounds.
-        state_mean, state_std: [H + 1, S], what the members (and particles) predict, from the
-            request's state on: their mean and their standard deviation.
-        predicted_return: sum of predicted rewards over the horizon.
-        warm_start: of this plan, not shifted yet.
-        model_version: of the model planned with.
-        model_steps: rows x members x steps spent, all of them.
-        planning_time: wall clock [s].
-        history: K, states that the model sees: the next request wants K - 1 past ones.
-    """
-
-    actions: np.ndarray
-    state_mean: np.ndarray
-    state_std: np.ndarray
-    predicted_return: float
-    warm_start: WarmStart
-    model_version: int
-    model_steps: int
-    planning_time: float
-    history: int = 1
-
-
 class Planner:
-    """Plans in one model. The same request and the same model give the same plan, bit for bit.
+    """Plans in one model. The same request and the same model give the same plan, bit for bit,
+    unless ``planner.time_budget`` cuts it short.
 
     Sets the threads of torch in this process to ``planner.threads``: sums depend on how they are
     split.
@@ -125,8 +67,10 @@ class Planner:
         self._low32 = torch.tensor(self._low, dtype=torch.float32)
         self._high32 = torch.tensor(self._high, dtype=torch.float32)
         self._optimizer = make_optimizer(settings.optimizer)
+        self._knots = _Knots(settings.planner)
         self._objective = make_objective(settings.objective, settings.task)
         self._model: Model | None = None
+        self._rollout: Rollout | None = None
         self._version = 0
 
     @property
@@ -168,7 +112,49 @@ class Planner:
             NoModelError, ModelOutdatedError, PlanRequestError, PlanningFailedError: each says
                 what would be right.
         """
+        answer = self.plan_many([request])[0]
+        if isinstance(answer, PlannerError):
+            raise answer
+        return answer
+
+    def plan_many(self, requests: Sequence[PlanRequest]) -> list[PlanResult | PlannerError]:
+        """Plan for many robots at once, in one batch.
+
+        A robot's plan is what it would be alone, but for the rounding of sums; a time budget is
+        shared. Robots that bring as many elites along make a batch, so mixing cold and warm starts
+        makes two.
+
+        Returns:
+            for each request its plan, or the error that ``plan`` would raise: what is wrong with
+            one does not concern the others.
+        """
         began = time.perf_counter()
+        answers: dict[int, PlanResult | PlannerError] = {}
+        groups: dict[int, dict[int, Problem]] = {}
+        for robot, request in enumerate(requests):
+            try:
+                problem = self._check(request)
+            except PlannerError as error:
+                answers[robot] = error
+            else:
+                groups.setdefault(problem.elites, {})[robot] = problem
+        waiting = sum(map(len, groups.values()))
+        budget = self._settings.planner.time_budget
+        for group in groups.values():
+            now = time.perf_counter()
+            share = len(group) / waiting
+            deadline = now + (began + budget - now) * share if budget else math.inf
+            answers.update(zip(group, self._solve(list(group.values()), deadline)))
+            waiting -= len(group)
+        spent = time.perf_counter() - began
+        return [
+            dataclasses.replace(answer, planning_time=spent)
+            if isinstance(answer, PlanResult)
+            else answer
+            for _, answer in sorted(answers.items())
+        ]
+
+    def _check(self, request: PlanRequest) -> Problem:
         if self._model is None:
             raise NoModelError('no model has been received yet; one must be trained first')
         if self._version < request.min_model_version:
@@ -176,112 +162,123 @@ class Planner:
                 f'the model has version {self._version}; the request wants '
                 f'{request.min_model_version} or newer: ask again when that has arrived'
             )
-        state, goal = self._check(request)
-        window, past_actions = self._window(state, request, self._model.history)
-        with torch.inference_mode():
-            start = self._start(request.warm_start)
-            generators = [torch.Generator().manual_seed(request.seed)]
-            self._rollout.begin(
-                torch.tensor(window, dtype=torch.float32)[None],
-                torch.tensor(goal, dtype=torch.float32)[None],
-                generators,
-                torch.tensor(past_actions, dtype=torch.float32)[None],
+        horizon = self._settings.planner.horizon
+        return check_request(request, self._task, self._objective, horizon, self._model.history)
+
+    @torch.no_grad()
+    def _solve(
+        self, problems: Sequence[Problem], deadline: float
+    ) -> list[PlanResult | PlannerError]:
+        """Plans of problems with as many elites each."""
+        rollout = self._rollout
+        assert rollout is not None and self._model is not None
+        low, high = self._low32, self._high32
+        generators = [torch.Generator().manual_seed(each.seed) for each in problems]
+        _begin(rollout, problems, generators)
+        evaluate = self._knots.evaluate(rollout, low, high)
+        extra = {} if math.isinf(deadline) else {'deadline': deadline}
+        solution = self._optimizer.optimize(
+            evaluate, low, high, self._start(problems), generators, **extra
+        )
+        actions = self._knots.actions(solution.actions, low, high)
+        value, index, steps = solution.value, solution.index, rollout.model_steps
+        if index is None:  # a mean, which no one has evaluated yet
+            # Drawn afresh: how much a generator has given so far may depend on the company.
+            seeds = [derive_seed(each.seed, 'mean') for each in problems]
+            _begin(rollout, problems, [torch.Generator().manual_seed(seed) for seed in seeds])
+            value = rollout(actions[:, None])[:, 0]
+            index = torch.zeros(len(problems), dtype=torch.int64)
+            steps += rollout.model_steps
+        state_mean, state_std = (array.double().numpy() for array in rollout.trajectory(index))
+        state_mean[:, 0] = [each.state for each in problems]
+        # rounding a bound to float32 may put it outside
+        clipped = np.clip(actions.double().numpy(), self._low, self._high)
+        curves = {
+            f'iteration_{name}': np.array(
+                [getattr(each, name).double().numpy() for each in solution.iterations]
+            ).reshape(-1, len(problems))
+            for name in ('best', 'mean', 'spread')
+        }
+        mean, elites = map(self._knots.expand, (solution.mean, solution.elites))
+        return [
+            PlanResult(
+                actions=clipped[robot],
+                state_mean=state_mean[robot],
+                state_std=state_std[robot],
+                predicted_return=float(value[robot]),
+                warm_start=WarmStart(mean[robot], elites[robot]),
+                model_version=self._version,
+                model_steps=steps // len(problems),
+                planning_time=math.nan,
+                history=self._model.history,
+                **{name: curve[:, robot] for name, curve in curves.items()},
             )
-            solution = self._optimizer.optimize(
-                self._rollout, self._low32, self._high32, start, generators
-            )
-            value, index = solution.value, solution.index
-            if index is None:  # a mean, which no one has evaluated yet
-                value = self._rollout(solution.actions[:, None])[:, 0]
-                index = torch.zeros(1, dtype=torch.int64)
-            predicted_return = float(value[0])
-            if not math.isfinite(predicted_return):
-                raise PlanningFailedError(
-                    f'no candidate has a finite return with model version {self._version} from '
-                    f'the state {state.tolist()}: the model diverges there; train it on more data'
-                )
-            mean, std = self._rollout.trajectory(index)
-        state_mean = mean[0].double().numpy()
-        state_mean[0] = state
-        return PlanResult(
-            # rounding a bound to float32 may put it outside
-            actions=np.clip(solution.actions[0].double().numpy(), self._low, self._high),
-            state_mean=state_mean,
-            state_std=std[0].double().numpy(),
-            predicted_return=predicted_return,
-            warm_start=WarmStart(
-                solution.mean[0].double().numpy(), solution.elites[0].double().numpy()
-            ),
-            model_version=self._version,
-            model_steps=self._rollout.model_steps,
-            planning_time=time.perf_counter() - began,
-            history=self._model.history,
+            if math.isfinite(value[robot])
+            else self._failed(problem)
+            for robot, problem in enumerate(problems)
+        ]
+
+    def _failed(self, problem: Problem) -> PlanningFailedError:
+        return PlanningFailedError(
+            f'no candidate has a finite return with model version {self._version} from '
+            f'the state {problem.state.tolist()}: the model diverges there; train it on more data'
         )
 
-    def _check(self, request: PlanRequest) -> tuple[np.ndarray, np.ndarray]:
-        """State and goal, float64, or PlanRequestError."""
-        state = np.asarray(request.state, dtype=np.float64)
-        if state.shape != (self._task.state_dim,):
-            raise PlanRequestError(
-                f'the state has shape {list(state.shape)}; the task has {self._task.state_dim} '
-                f'entries: {", ".join(self._task.state)}'
-            )
-        if not np.isfinite(state).all():
-            bad = self._task.state[int(np.argmin(np.isfinite(state)))]
-            raise PlanRequestError(
-                f'the state has {bad} = {state[self._task.state.index(bad)]}; '
-                'every entry must be finite'
-            )
-        if not 0 <= request.seed < 2**64:
-            raise PlanRequestError(f'the seed is {request.seed}; it must be from 0 to 2**64 - 1')
-        try:
-            return state, self._objective.check_goal(request.goal)
-        except ValueError as error:
-            raise PlanRequestError(str(error)) from error
+    def _start(self, problems: Sequence[Problem]) -> Start:
+        """Where the optimiser begins, in knots."""
+        middle = ((self._low32 + self._high32) / 2).expand(self._knots.count, -1)
+        means, elites = [], []
+        for each in problems:
+            if each.warm_start is None:
+                means.append(middle)
+                elites.append(middle.new_empty(0, *middle.shape))
+            else:
+                means.append(self._knots.project(each.warm_start.mean))
+                elites.append(self._knots.project(each.warm_start.elites))
+        return Start(torch.stack(means), torch.stack(elites))
 
-    def _window(
-        self, state: np.ndarray, request: PlanRequest, history: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What a model with a history sees before its first step, newest first, flat: states
-        [K * S] and actions [(K - 1) * A]; filled up as ``mbrl_dynamics.history`` does."""
-        task = self._task
-        past = np.asarray(request.past_states, dtype=np.float64).reshape(-1, task.state_dim)
-        actions = np.asarray(request.past_actions, dtype=np.float64).reshape(-1, task.action_dim)
-        if len(past) != len(actions):
-            raise PlanRequestError(
-                f'{len(past)} past states come with {len(actions)} past actions; there must be '
-                'one for each'
-            )
-        if not (np.isfinite(past).all() and np.isfinite(actions).all()):
-            raise PlanRequestError('past states and past actions must be finite')
-        states = np.concatenate([past, state[None]])[::-1][:history]
-        missing = history - len(states)
-        states = np.concatenate([states, np.repeat(states[-1:], missing, axis=0)])
-        actions = np.concatenate([actions[::-1], np.zeros((history, task.action_dim))])
-        return states.reshape(-1), actions[: history - 1].reshape(-1)
 
-    def _start(self, warm_start: WarmStart | None) -> Start:
-        """The optimiser's start, or PlanRequestError."""
-        horizon, action_dim = self._settings.planner.horizon, self._task.action_dim
-        if warm_start is None:
-            return cold_start(self._low32, self._high32, 1, horizon)
-        for name, values, shape in (
-            ('mean', warm_start.mean, (horizon, action_dim)),
-            ('elites', warm_start.elites, (-1, horizon, action_dim)),
-        ):
-            fits = values.ndim == len(shape) and values.shape[-2:] == shape[-2:]
-            if not fits:
-                raise PlanRequestError(
-                    f'the warm start has {name} of shape {list(values.shape)}; it must be '
-                    f'[{"K, " if len(shape) == 3 else ""}{horizon}, {action_dim}]: '
-                    'horizon and entries of the action'
-                )
-            if not np.isfinite(values).all():
-                raise PlanRequestError(f'the warm start has {name} that are not finite')
-        return Start(
-            torch.tensor(warm_start.mean, dtype=torch.float32)[None],
-            torch.tensor(warm_start.elites, dtype=torch.float32)[None],
-        )
+class _Knots:
+    """Between what the optimiser places, [..., K, A], and actions, [..., H, A]."""
+
+    def __init__(self, settings: PlanningSettings) -> None:
+        self.count = settings.knots or settings.horizon
+        """K; H where every action is placed."""
+        self._matrix: np.ndarray | None = None
+        if settings.knots:
+            self._matrix = spline_matrix(settings.spline, settings.horizon, settings.knots)
+            self._matrix32 = torch.tensor(self._matrix, dtype=torch.float32)
+            self._inverse = np.linalg.pinv(self._matrix)
+
+    def actions(self, knots: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        """Actions as they are evaluated and executed, within the bounds."""
+        return knots if self._matrix is None else (self._matrix32 @ knots).clamp(low, high)
+
+    def evaluate(self, rollout: Evaluate, low: torch.Tensor, high: torch.Tensor) -> Evaluate:
+        """Returns of knots by those of their actions."""
+        if self._matrix is None:
+            return rollout
+        return lambda knots: rollout(self.actions(knots, low, high))
+
+    def expand(self, knots: torch.Tensor) -> np.ndarray:
+        """Knots as actions, float64; not held within the bounds, so that ``project`` undoes it."""
+        wide = knots.double().numpy()
+        return wide if self._matrix is None else self._matrix @ wide
+
+    def project(self, actions: np.ndarray) -> torch.Tensor:
+        """The knots whose actions are nearest to the given ones (least squares)."""
+        knots = actions if self._matrix is None else self._inverse @ actions
+        return torch.tensor(knots, dtype=torch.float32)
+
+
+def _begin(
+    rollout: Rollout, problems: Sequence[Problem], generators: Sequence[torch.Generator]
+) -> None:
+    windows, goals, past_actions = (
+        torch.tensor(np.array(rows), dtype=torch.float32)
+        for rows in zip(*((each.window, each.goal, each.past_actions) for each in problems))
+    )
+    rollout.begin(windows, goals, generators, past_actions)
 
 
 def make_optimizer(settings: OptimizerSettings) -> Optimizer:

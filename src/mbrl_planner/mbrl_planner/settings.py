@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+
+import torch
 
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
 from mbrl_dynamics.propagation import WAYS
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
+from mbrl_planner.splines import KINDS, fewest_knots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +73,7 @@ class PlanningSettings:
     spline: str = setting(
         "how actions follow from knots: 'zero' (each held until the next), 'linear', 'cubic'",
         'linear',
-        choices=('zero', 'linear', 'cubic'),
+        choices=KINDS,
     )
     time_budget: float = setting(
         'after this time no iteration is begun, and the best plan so far is returned [s]; 0: never',
@@ -166,11 +171,46 @@ class PlannerSettings:
     optimizer: OptimizerSettings = OptimizerSettings()
 
     def __post_init__(self) -> None:
-        if self.planner.propagation == 'moment_matching' and self.planner.particles < 2:
-            raise SettingsError(
-                [
-                    f"parameter 'planner.particles' is {self.planner.particles}; 'moment_matching' "
-                    'needs at least 2: one particle has no variance'
-                ]
-            )
+        problems = [*_planning_problems(self.planner), *_backend_problems(self.planner)]
+        if problems:
+            raise SettingsError(problems)
         make_objective(self.objective, self.task)
+
+
+def _planning_problems(planner: PlanningSettings) -> Iterator[str]:
+    """What several settings together make wrong."""
+    if planner.propagation == 'moment_matching' and planner.particles < 2:
+        yield (
+            f"parameter 'planner.particles' is {planner.particles}; 'moment_matching' "
+            'needs at least 2: one particle has no variance'
+        )
+    if planner.knots > planner.horizon:
+        yield (
+            f"parameter 'planner.knots' is {planner.knots}; it must be at most "
+            f"'planner.horizon', which is {planner.horizon}, or 0"
+        )
+    elif 0 < planner.knots < fewest_knots(planner.spline):
+        yield (
+            f"parameter 'planner.knots' is {planner.knots}; a spline {planner.spline!r} must "
+            f'have at least {fewest_knots(planner.spline)}'
+        )
+    if planner.device == 'cuda' and not torch.cuda.is_available():
+        yield "parameter 'planner.device' is 'cuda', and torch finds none here; it must be 'cpu'"
+
+
+def _backend_problems(planner: PlanningSettings) -> Iterator[str]:
+    """What the true model cannot do."""
+    if planner.backend != 'mujoco':
+        return
+    known = sorted({point.name for point in entry_points(group='mbrl_sim_bridge.environments')})
+    if planner.simulator not in known:
+        yield (
+            f"parameter 'planner.simulator' is {planner.simulator!r}; with the backend 'mujoco' it "
+            f'must be one of {", ".join(map(repr, known)) or "(none is installed)"}'
+        )
+    for name in ('reward', 'termination'):
+        if getattr(planner, name) == 'model':
+            yield (
+                f"parameter 'planner.{name}' is 'model'; with the backend 'mujoco' nothing is "
+                "learned, and it must be 'objective'"
+            )
