@@ -41,9 +41,10 @@ def scorer(params_file: Path, goal: Sequence[float] = ()) -> Callable[[Transitio
             for array in (transitions.state, transitions.action, transitions.next_state)
         )
         terminated = objective.terminated(next_state).numpy()
+        goals = objective.goal_after(target, torch.from_numpy(transitions.step.astype('int64')))
         return dataclasses.replace(
             transitions,
-            reward=objective.reward(state, action, next_state, target).numpy(),
+            reward=objective.reward(state, action, next_state, goals).numpy(),
             terminated=terminated,
             truncated=transitions.truncated & ~terminated,
         )

@@ -22,6 +22,8 @@ setup(
         'console_scripts': ['planner = mbrl_planner.planner_node:main'],
         'mbrl_planner.objectives': [
             'cartpole_swingup = mbrl_planner.objectives.cartpole:cartpole_swingup',
+            'quadratic = mbrl_planner.objectives.quadratic:quadratic',
+            'tracking = mbrl_planner.objectives.tracking:tracking',
         ],
     },
 )

@@ -112,6 +112,10 @@ class Pilot:
         """Set the objective's goal, from the next plan on; raises ValueError if it is not one."""
         self.goal = np.array(self.objective.check_goal(goal), dtype=np.float64)
 
+    def goal_at(self, step: int) -> np.ndarray:
+        """The goal that holds for a step of the episode; another one each time if it moves."""
+        return self.objective.goal_after(torch.from_numpy(self.goal), step).numpy()
+
     def set_objective(self, settings: ObjectiveSettings) -> None:
         """Score with this objective from the next step on; the goal stays if it still fits."""
         self.objective = make_objective(settings, self.task)
@@ -222,7 +226,7 @@ class Pilot:
         past = list(self._past)[len(self._past) - wanted :]
         return PlanRequest(
             state=self._state,
-            goal=self.goal,
+            goal=self.goal_at(self.record.steps),
             seed=derive_seed(self._seed, 'plan', self.record.episode, self.record.steps),
             min_model_version=min_model_version,
             warm_start=warm_start,
@@ -280,5 +284,6 @@ class Pilot:
         return np.random.default_rng(seed).uniform(self.guard.low, self.guard.high)
 
     def _reward(self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> float:
-        arrays = (torch.from_numpy(array) for array in (state, action, next_state, self.goal))
+        goal = self.goal_at(self.record.steps - 1)
+        arrays = (torch.from_numpy(array) for array in (state, action, next_state, goal))
         return float(self.objective.reward(*arrays))

@@ -35,8 +35,8 @@ class Objective:
         terminal_value: ``terminal_value(state [..., S], goal [..., G]) -> [...]``: what being in a
             state is worth when the horizon ends there, in units of the reward; None: nothing.
         moved: ``moved(goal [..., G], steps [...]) -> [..., G]``: what becomes of a goal in so many
-            control steps, for a goal that moves; None: it stays. Steps add up: ``moved`` by 2 is
-            ``moved`` by 1, twice.
+            control steps, for a goal that moves; None: it stays. Leading dimensions broadcast, and
+            steps add up: by 2 is by 1, twice.
     """
 
     name: str
@@ -87,11 +87,11 @@ class Objective:
             return torch.zeros(next_state.shape[:-1], dtype=torch.bool)
         return self.termination(next_state)
 
-    def goal_after(self, goal: torch.Tensor, steps: int) -> torch.Tensor:
-        """The goal ``[..., G]`` for the step that is so many control steps ahead."""
-        if self.moved is None or steps == 0:
+    def goal_after(self, goal: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
+        """The goal ``[..., G]`` that holds so many control steps ``[...]`` later."""
+        if self.moved is None:
             return goal
-        return self.moved(goal, torch.full(goal.shape[:-1], steps, dtype=goal.dtype))
+        return self.moved(goal, torch.as_tensor(steps, dtype=goal.dtype, device=goal.device))
 
     def goals(self, goal: torch.Tensor, horizon: int) -> torch.Tensor:
         """The goal of each step of a horizon that begins with ``goal [..., G]``.
@@ -99,11 +99,8 @@ class Objective:
         Returns:
             ``[H, ..., G]``; ``[1, ..., G]``, which broadcasts, for a goal that stays.
         """
-        if self.moved is None:
-            return goal[None]
-        ahead = goal.expand(horizon, *goal.shape)
         steps = torch.arange(horizon, dtype=goal.dtype, device=goal.device)
-        return self.moved(ahead, steps.view(-1, *[1] * (goal.ndim - 1)).expand(ahead.shape[:-1]))
+        return self.goal_after(goal[None], steps.view(-1, *[1] * (goal.ndim - 1)))
 
     def check_goal(self, goal: Sequence[float] | np.ndarray) -> np.ndarray:
         """The goal as float64 ``[G]``; an empty one is the default.

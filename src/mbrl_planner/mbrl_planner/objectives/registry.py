@@ -20,11 +20,11 @@ def objective_names() -> list[str]:
 
 
 def make_objective(settings: ObjectiveSettings, task: TaskSettings) -> Objective:
-    """The objective that the settings name, for a task, with the weights they give.
+    """The objective that the settings name, for a task, with the weights and the goal they give.
 
     Raises:
-        SettingsError: unknown name or term, a plug-in that cannot be loaded, or a task that the
-            objective does not fit.
+        SettingsError: unknown name or term, a wrong goal, a plug-in that cannot be loaded, or a
+            task that the objective does not fit.
     """
     found = entry_points(group=GROUP, name=settings.name)
     if len({point.value for point in found}) > 1:
@@ -50,6 +50,10 @@ def make_objective(settings: ObjectiveSettings, task: TaskSettings) -> Objective
             [f"parameter 'objective.name': {settings.name!r} ({point.value}): {error}"]
         ) from error
     try:
-        return objective.with_weights(settings.weight_values())
+        objective = objective.with_weights(settings.weight_values())
     except ValueError as error:
         raise SettingsError([f"parameter 'objective.weights': {error}"]) from error
+    try:
+        return objective.with_default_goal(settings.goal)
+    except ValueError as error:
+        raise SettingsError([f"parameter 'objective.goal': {error}"]) from error

@@ -22,6 +22,10 @@ class ObjectiveSettings:
         live=True,
     )
 
+    goal: tuple[float, ...] = setting(
+        "goal where none is given, as the objective takes it; empty: the objective's own", ()
+    )
+
     def __post_init__(self) -> None:
         self.weight_values()
 
