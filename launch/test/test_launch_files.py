@@ -60,6 +60,7 @@ def end(process: subprocess.Popen[str]) -> str:
     [
         ('bringup.launch.py', ()),
         ('cartpole_swingup.launch.py', ('headless', 'use_rviz', 'rviz_config_file')),
+        ('cartpole_balance.launch.py', ('headless', 'use_rviz', 'rviz_config_file')),
     ],
 )
 def test_every_argument_is_described(file: str, more: tuple[str, ...]) -> None:
