@@ -7,6 +7,7 @@ from array import array
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
@@ -16,7 +17,7 @@ from mbrl_common.qos import LATCHED
 from mbrl_common.settings import build
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_msgs.msg import ModelSnapshot
-from mbrl_msgs.srv import PlanActions
+from mbrl_msgs.srv import PlanActions, PlanBatch
 from mbrl_planner.planner import Planner, PlanRequest, WarmStart
 from mbrl_planner.settings import PlannerSettings
 
@@ -124,6 +125,115 @@ def test_wrong_requests_are_told_what_would_be_right_and_the_node_goes_on(probe,
     assert answer.error_code == Answer.MODEL_OUTDATED
     assert 'version 2; the request wants 3' in answer.error_msg
     assert plan(probe).error_code == Answer.NONE
+
+
+def plan_batch(probe, **fields):
+    arrays = ('states', 'goals', 'past_states', 'past_actions')
+    arrays += ('warm_start_mean', 'warm_start_elites')
+    fields = {'plan_ids': [7, 8, 9], 'states': STATE * 3, 'seeds': [11, 12, 13], **fields}
+    fields = {name: to_field(v) if name in arrays else v for name, v in fields.items()}
+    return probe.call('planner/plan_batch', PlanBatch, PlanBatch.Request(**fields))
+
+
+def test_a_batch_over_the_wire_is_the_batch_of_the_core(probe, node, parameters, snapshot):
+    give_model(probe, node, snapshot, 2)
+    core = Planner(build(PlannerSettings, parameters))
+    core.set_model(snapshot, 2)
+    states = np.random.default_rng(0).normal(0, 0.3, (3, 4))
+    seeds = [11, 12, 13]
+    expected = core.plan_many([PlanRequest(s, seed=k) for s, k in zip(states, seeds)])
+    stamps = [Time(sec=3), Time(sec=4), Time(sec=5)]
+    answer = plan_batch(probe, states=states, stamps=stamps)
+    assert list(answer.error_code) == [PlanBatch.Response.NONE] * 3
+    assert list(answer.error_msg) == [''] * 3
+    for robot, (got, result) in enumerate(zip(answer.plans, expected)):
+        assert (got.id, got.header.stamp) == (7 + robot, stamps[robot])
+        np.testing.assert_array_equal(got.actions, result.actions.ravel())
+        np.testing.assert_array_equal(got.state_mean, result.state_mean.ravel())
+        np.testing.assert_array_equal(got.warm_start_elites, result.warm_start.elites.ravel())
+        np.testing.assert_array_equal(got.iteration_best, result.iteration_best)
+        assert list(got.term_names) == list(result.term_returns)
+        assert list(got.term_returns) == list(result.term_returns.values())
+
+    # the next batch: the first robot brings elites, the second none, the third starts cold
+    warm = [result.warm_start.shifted(1) for result in expected]
+    warm[1] = WarmStart(warm[1].mean, warm[1].elites[:0])
+    requests = [
+        PlanRequest(states[0], [0.1], 11, warm_start=warm[0]),
+        PlanRequest(states[1], [0.2], 12, warm_start=warm[1]),
+        PlanRequest(states[2], [0.3], 13, past_states=[STATE], past_actions=[[1.0]]),
+    ]
+    answer = plan_batch(
+        probe,
+        states=states,
+        goals=[0.1, 0.2, 0.3],
+        past_counts=[0, 0, 1],
+        past_states=STATE,
+        past_actions=[1.0],
+        warm=[True, True, False],
+        warm_start_mean=[w.mean for w in warm],
+        elites_counts=[2, 0, 0],
+        warm_start_elites=warm[0].elites,
+        min_model_version=2,
+    )
+    assert list(answer.error_msg) == [''] * 3
+    for got, result in zip(answer.plans, core.plan_many(requests)):
+        np.testing.assert_array_equal(got.actions, result.actions.ravel())
+        assert got.predicted_return == result.predicted_return
+
+
+def test_in_a_batch_each_wrong_request_is_told_what_would_be_right(probe, node, snapshot):
+    codes = PlanBatch.Response
+    assert list(plan_batch(probe).error_code) == [codes.NO_MODEL] * 3
+    give_model(probe, node, snapshot, 2)
+    answer = plan_batch(probe, plan_ids=[7, 0, 9], states=[*STATE, *STATE, np.nan, 0.0, 0.0, 0.0])
+    assert list(answer.error_code) == [codes.NONE, codes.INVALID_REQUEST, codes.INVALID_REQUEST]
+    assert 'plan_id is 0' in answer.error_msg[1]
+    assert 'slider.position = nan' in answer.error_msg[2]
+    assert [plan.id for plan in answer.plans] == [7, 0, 0]
+    alone = plan(probe)
+    np.testing.assert_allclose(answer.plans[0].actions, alone.plan.actions, atol=2e-3)
+    answer = plan_batch(
+        probe,
+        warm=[True, False, False],
+        warm_start_mean=[0.0] * 60,
+        elites_counts=[0, 1, 0],
+        warm_start_elites=[0.0] * 20,
+    )
+    assert list(answer.error_code) == [codes.NONE, codes.INVALID_REQUEST, codes.NONE]
+    assert 'a robot that is not warm' in answer.error_msg[1]
+    answer = plan_batch(probe, min_model_version=3)
+    assert list(answer.error_code) == [codes.MODEL_OUTDATED] * 3
+
+
+def test_a_batch_whose_arrays_do_not_fit_together_is_refused_whole(probe, node, snapshot):
+    give_model(probe, node, snapshot, 2)
+    for fields, message in (
+        ({'plan_ids': []}, 'plan_ids is empty'),
+        ({'seeds': [1]}, 'seeds has 1 entries; it must have 3 as plan_ids, or none'),
+        ({'stamps': [Time()]}, 'stamps has 1 entries'),
+        ({'states': [0.0] * 11}, 'states has 11 entries; it must have 12: 4 for each of 3 robots'),
+        ({'goals': [0.0, 1.0]}, 'goals has 2 entries'),
+        ({'past_counts': [1, 0, 0], 'past_states': STATE}, 'past_actions has 0 entries; it must'),
+        ({'past_states': STATE}, 'past_states has 4 entries; it must have 0'),
+        ({'warm': [True] * 3}, 'warm_start_mean has 0 entries; it must have 3 times 20'),
+        (
+            {
+                'warm': [True] * 3,
+                'warm_start_mean': [0.0] * 60,
+                'elites_counts': [1, 1, 0],
+                'warm_start_elites': [0.0] * 20,
+            },
+            'warm_start_elites has 20 entries; it must have 40',
+        ),
+    ):
+        answer = plan_batch(probe, **fields)
+        robots = max(1, len(fields.get('plan_ids', [7, 8, 9])))
+        assert list(answer.error_code) == [PlanBatch.Response.INVALID_REQUEST] * robots
+        assert len(answer.plans) == robots
+        for text in answer.error_msg:
+            assert message in text
+    assert list(plan_batch(probe).error_code) == [PlanBatch.Response.NONE] * 3
 
 
 def test_a_bad_snapshot_is_refused_and_counted_and_the_old_one_stays(
