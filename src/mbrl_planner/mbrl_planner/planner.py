@@ -17,7 +17,7 @@ from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.cem import Cem
 from mbrl_planner.icem import Icem
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
-from mbrl_planner.optimizer import Evaluate, Optimizer, Start
+from mbrl_planner.optimizer import Evaluate, Iteration, Optimizer, Start
 from mbrl_planner.plan import (
     ModelOutdatedError,
     NoModelError,
@@ -193,12 +193,7 @@ class Planner:
         state_mean[:, 0] = [each.state for each in problems]
         # rounding a bound to float32 may put it outside
         clipped = np.clip(actions.double().numpy(), self._low, self._high)
-        curves = {
-            f'iteration_{name}': np.array(
-                [getattr(each, name).double().numpy() for each in solution.iterations]
-            ).reshape(-1, len(problems))
-            for name in ('best', 'mean', 'spread')
-        }
+        best, average, spread = _curves(solution.iterations, len(problems))
         mean, elites = map(self._knots.expand, (solution.mean, solution.elites))
         return [
             PlanResult(
@@ -211,7 +206,9 @@ class Planner:
                 model_steps=steps // len(problems),
                 planning_time=math.nan,
                 history=self._model.history,
-                **{name: curve[:, robot] for name, curve in curves.items()},
+                iteration_best=best[robot],
+                iteration_mean=average[robot],
+                iteration_spread=spread[robot],
             )
             if math.isfinite(value[robot])
             else self._failed(problem)
@@ -279,6 +276,12 @@ def _begin(
         for rows in zip(*((each.window, each.goal, each.past_actions) for each in problems))
     )
     rollout.begin(windows, goals, generators, past_actions)
+
+
+def _curves(iterations: Sequence[Iteration], robots: int) -> np.ndarray:
+    """Best, mean and spread of each iteration, [3, R, iterations], float64."""
+    rows = [torch.stack([each.best, each.mean, each.spread]).double() for each in iterations]
+    return torch.stack(rows, -1).numpy() if rows else np.empty((3, robots, 0))
 
 
 def make_optimizer(settings: OptimizerSettings) -> Optimizer:

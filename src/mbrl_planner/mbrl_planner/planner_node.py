@@ -99,12 +99,13 @@ class PlannerNode(Node):
             requests = [error] * max(1, len(message.plan_ids))
         stamps = message.stamps or [Time()] * len(requests)
         for robot, answer in enumerate(self._answer(requests)):
-            plan = Plan()
-            if isinstance(answer, PlanResult):
+            plan, code, text = Plan(), response.NONE, ''
+            if isinstance(answer, PlannerError):
+                code, text = error_code(answer), str(answer)
+            else:
                 write_plan(plan, message.plan_ids[robot], stamps[robot], answer, self.settings)
-            failed = isinstance(answer, PlannerError)
-            response.error_code.append(error_code(answer) if failed else response.NONE)
-            response.error_msg.append(str(answer) if failed else '')
+            response.error_code.append(code)
+            response.error_msg.append(text)
             response.plans.append(plan)
         return response
 

@@ -1,0 +1,106 @@
+"""What the planner writes is what the controller reads."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+
+from mbrl_mpc.conversions import plan_from_response, plan_request_message
+from mbrl_mpc.session import PlanFailure
+from mbrl_mpc.settings import MpcSettings
+from mbrl_msgs.srv import PlanActions
+from mbrl_planner.conversions import error_code, read_request, write_plan
+from mbrl_planner.plan import (
+    ModelOutdatedError,
+    NoModelError,
+    PlannerError,
+    PlanningFailedError,
+    PlanRequest,
+    PlanRequestError,
+    PlanResult,
+)
+from mbrl_planner.settings import PlannerSettings, PlanningSettings
+from mbrl_planner.warm_start import WarmStart
+
+
+@pytest.fixture
+def planner_settings(settings: MpcSettings) -> PlannerSettings:
+    """Of a planner for the same task, with a horizon of 5."""
+    return PlannerSettings(settings.task, settings.objective, PlanningSettings(horizon=5))
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).normal(size=shape)
+
+
+def assert_same(got: object, expected: object) -> None:
+    """All fields of two dataclasses, warm starts included."""
+    for field in dataclasses.fields(expected):  # type: ignore[arg-type]
+        one, other = getattr(got, field.name), getattr(expected, field.name)
+        if dataclasses.is_dataclass(other):
+            assert_same(one, other)
+        elif isinstance(other, dict):
+            assert list(one.items()) == list(other.items())
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=field.name)
+
+
+def test_a_plan_arrives_with_all_that_it_says(planner_settings: PlannerSettings) -> None:
+    result = PlanResult(
+        actions=numbers(5, 1),
+        state_mean=numbers(6, 4),
+        state_std=numbers(6, 4) ** 2,
+        predicted_return=1.5,
+        warm_start=WarmStart(numbers(5, 1), numbers(3, 5, 1)),
+        model_version=3,
+        model_steps=100,
+        planning_time=0.25,
+        history=2,
+        iteration_best=np.array([-np.inf, 1.0]),
+        iteration_mean=np.array([np.nan, 0.5]),
+        iteration_spread=np.array([0.5, 0.25]),
+        term_returns={'tip': 2.0, 'control': -0.5},
+    )
+    response = PlanActions.Response()
+    write_plan(response.plan, 7, Time(sec=1), result, planner_settings)
+    got = plan_from_response(response, 4, 1)
+    assert isinstance(got, PlanResult)
+    assert_same(got, result)
+    assert isinstance(plan_from_response(response, 4, 2), PlanFailure)
+
+
+@pytest.mark.parametrize('warm', [False, True])
+def test_a_request_arrives_with_all_that_it_asks(
+    planner_settings: PlannerSettings, warm: bool
+) -> None:
+    request = PlanRequest(
+        state=numbers(4),
+        goal=numbers(1),
+        seed=2**63 + 1,
+        min_model_version=2,
+        warm_start=WarmStart(numbers(5, 1), numbers(3, 5, 1)) if warm else None,
+        past_states=numbers(2, 4),
+        past_actions=numbers(2, 1),
+    )
+    message = plan_request_message(9, request, Time(sec=1))
+    assert message.plan_id == 9
+    assert_same(read_request(message, planner_settings), request)
+
+
+@pytest.mark.parametrize(
+    ('error', 'failure'),
+    [
+        (NoModelError, PlanFailure.NO_MODEL),
+        (ModelOutdatedError, PlanFailure.MODEL_OUTDATED),
+        (PlanRequestError, PlanFailure.INVALID_REQUEST),
+        (PlanningFailedError, PlanFailure.PLANNING_FAILED),
+    ],
+)
+def test_an_error_of_the_planner_is_known_to_the_controller(
+    error: type[PlannerError], failure: PlanFailure
+) -> None:
+    response = PlanActions.Response(error_code=error_code(error('')))
+    assert plan_from_response(response, 4, 1) is failure
