@@ -17,7 +17,7 @@ from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.cem import Cem
 from mbrl_planner.icem import Icem
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
-from mbrl_planner.optimizer import Evaluate, Iteration, Optimizer, Start
+from mbrl_planner.optimizer import Iteration, Optimizer, Start
 from mbrl_planner.plan import (
     ModelOutdatedError,
     NoModelError,
@@ -30,7 +30,7 @@ from mbrl_planner.plan import (
 from mbrl_planner.requests import Problem, check_request
 from mbrl_planner.rollout import Model, Rollout
 from mbrl_planner.settings import OptimizerSettings, PlannerSettings, PlanningSettings
-from mbrl_planner.splines import spline_matrix
+from mbrl_planner.splines import Knots
 from mbrl_planner.warm_start import WarmStart
 
 _OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {'cem': Cem, 'icem': Icem}
@@ -60,14 +60,15 @@ class Planner:
     """
 
     def __init__(self, settings: PlannerSettings) -> None:
-        torch.set_num_threads(settings.planner.threads)
+        planning = settings.planner
+        torch.set_num_threads(planning.threads)
         self._settings = settings
         self._task = settings.task
         self._low, self._high = settings.task.bounds
         self._low32 = torch.tensor(self._low, dtype=torch.float32)
         self._high32 = torch.tensor(self._high, dtype=torch.float32)
         self._optimizer = make_optimizer(settings.optimizer)
-        self._knots = _Knots(settings.planner)
+        self._knots = Knots(planning.horizon, planning.knots, planning.spline)
         self._objective = make_objective(settings.objective, settings.task)
         self._model: Model | None = None
         self._rollout: Rollout | None = None
@@ -233,39 +234,6 @@ class Planner:
                 means.append(self._knots.project(each.warm_start.mean))
                 elites.append(self._knots.project(each.warm_start.elites))
         return Start(torch.stack(means), torch.stack(elites))
-
-
-class _Knots:
-    """Between what the optimiser places, [..., K, A], and actions, [..., H, A]."""
-
-    def __init__(self, settings: PlanningSettings) -> None:
-        self.count = settings.knots or settings.horizon
-        """K; H where every action is placed."""
-        self._matrix: np.ndarray | None = None
-        if settings.knots:
-            self._matrix = spline_matrix(settings.spline, settings.horizon, settings.knots)
-            self._matrix32 = torch.tensor(self._matrix, dtype=torch.float32)
-            self._inverse = np.linalg.pinv(self._matrix)
-
-    def actions(self, knots: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        """Actions as they are evaluated and executed, within the bounds."""
-        return knots if self._matrix is None else (self._matrix32 @ knots).clamp(low, high)
-
-    def evaluate(self, rollout: Evaluate, low: torch.Tensor, high: torch.Tensor) -> Evaluate:
-        """Returns of knots by those of their actions."""
-        if self._matrix is None:
-            return rollout
-        return lambda knots: rollout(self.actions(knots, low, high))
-
-    def expand(self, knots: torch.Tensor) -> np.ndarray:
-        """Knots as actions, float64; not held within the bounds, so that ``project`` undoes it."""
-        wide = knots.double().numpy()
-        return wide if self._matrix is None else self._matrix @ wide
-
-    def project(self, actions: np.ndarray) -> torch.Tensor:
-        """The knots whose actions are nearest to the given ones (least squares)."""
-        knots = actions if self._matrix is None else self._inverse @ actions
-        return torch.tensor(knots, dtype=torch.float32)
 
 
 def _begin(

@@ -10,6 +10,9 @@ one-sided ones at both ends. It bends at knots' neighbours alone, and may swing 
 from __future__ import annotations
 
 import numpy as np
+import torch
+
+from mbrl_planner.optimizer import Evaluate
 
 KINDS = ('zero', 'linear', 'cubic')
 
@@ -56,3 +59,42 @@ def spline_matrix(kind: str, horizon: int, knots: int) -> np.ndarray:
         + (cubed - squared) * slopes[left + 1]
     )
     return matrix
+
+
+class Knots:
+    """Between what the optimiser places, [..., K, A], and actions, [..., H, A]."""
+
+    def __init__(self, horizon: int, knots: int, kind: str) -> None:
+        """
+        Args:
+            horizon: H.
+            knots: K; 0: every action is placed, and nothing is converted.
+            kind: one of ``KINDS``.
+        """
+        self.count = knots or horizon
+        """K; H where every action is placed."""
+        self._matrix: np.ndarray | None = None
+        if knots:
+            self._matrix = spline_matrix(kind, horizon, knots)
+            self._matrix32 = torch.tensor(self._matrix, dtype=torch.float32)
+            self._inverse = np.linalg.pinv(self._matrix)
+
+    def actions(self, knots: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        """Actions as they are evaluated and executed, within the bounds."""
+        return knots if self._matrix is None else (self._matrix32 @ knots).clamp(low, high)
+
+    def evaluate(self, rollout: Evaluate, low: torch.Tensor, high: torch.Tensor) -> Evaluate:
+        """Returns of knots by those of their actions."""
+        if self._matrix is None:
+            return rollout
+        return lambda knots: rollout(self.actions(knots, low, high))
+
+    def expand(self, knots: torch.Tensor) -> np.ndarray:
+        """Knots as actions, float64; not held within the bounds, so that ``project`` undoes it."""
+        wide = knots.double().numpy()
+        return wide if self._matrix is None else self._matrix @ wide
+
+    def project(self, actions: np.ndarray) -> torch.Tensor:
+        """The knots whose actions are nearest to the given ones (least squares)."""
+        knots = actions if self._matrix is None else self._inverse @ actions
+        return torch.tensor(knots, dtype=torch.float32)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from mbrl_planner.splines import KINDS, fewest_knots, spline_matrix
+from mbrl_planner.splines import KINDS, Knots, fewest_knots, spline_matrix
 
 
 def times(horizon, knots):
@@ -83,3 +84,35 @@ def test_zero_holds_each_knot_until_the_next():
 def test_a_spline_that_cannot_be_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         spline_matrix(*arguments)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_knots_made_into_actions_and_back_are_the_same_knots(kind):
+    knots = torch.tensor(np.random.default_rng(3).normal(size=(2, 5, 3)), dtype=torch.float32)
+    between = Knots(17, 5, kind)
+    back = between.project(between.expand(knots))
+    torch.testing.assert_close(back, knots)
+    wide, low, high = between.expand(knots), torch.full((3,), -0.5), torch.full((3,), 0.5)
+    expected = np.clip(wide, -0.5, 0.5)
+    np.testing.assert_allclose(between.actions(knots, low, high), expected, atol=1e-6)
+    seen = []
+    between.evaluate(lambda actions: seen.append(actions) or actions.sum((2, 3)), low, high)(
+        knots[None]
+    )
+    np.testing.assert_allclose(seen[0][0], expected, atol=1e-6)
+
+
+def test_any_actions_are_told_in_the_knots_that_come_nearest():
+    """No other knots are nearer: the rest is orthogonal to all that knots can do."""
+    actions = np.random.default_rng(4).normal(size=(17, 2))
+    between = Knots(17, 5, 'cubic')
+    rest = actions - between.expand(between.project(actions))
+    np.testing.assert_allclose(spline_matrix('cubic', 17, 5).T @ rest, 0.0, atol=1e-5)
+
+
+def test_without_knots_nothing_is_touched():
+    actions = torch.rand(2, 4, 3)
+    between = Knots(4, 0, 'linear')
+    assert between.actions(actions, torch.zeros(3), torch.ones(3)) is actions
+    assert between.evaluate(torch.sum, torch.zeros(3), torch.ones(3)) is torch.sum
+    assert between.count == 4
