@@ -28,7 +28,6 @@ likelihood to training_speed_likelihood.csv. Prints the medians.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import itertools
 import os
@@ -41,6 +40,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from csv_rows import append, cpu_name
 from quiet import quietly
 from training_speed_contenders import THREADS, Peer, Setting, train_ours
 from training_speed_data import CARTPOLE, HALFCHEETAH, Task
@@ -179,17 +179,6 @@ def summarise_likelihood(rows: list[dict[str, Any]]) -> None:
             )
 
 
-def append(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Add rows to a CSV file."""
-    new = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('a', newline='') as file:
-        writer = csv.DictWriter(file, rows[0])
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Measure, print, and append to the results."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
@@ -222,12 +211,6 @@ def main() -> None:
     finally:
         for peer in peers.values():
             peer.close()
-
-
-def cpu_name() -> str:
-    """As Linux calls it."""
-    lines = Path('/proc/cpuinfo').read_text().splitlines()
-    return next(line.split(': ')[1] for line in lines if line.startswith('model name'))
 
 
 KINDS = {
