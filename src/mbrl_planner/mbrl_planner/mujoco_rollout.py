@@ -1,0 +1,260 @@
+"""Returns of action sequences in the true MuJoCo model: what planning reaches when no model is to
+blame, and a planner for robots that are known well enough.
+
+The model is that of an environment of the simulation bridge, found by its entry point, and stepped
+by ``mujoco.rollout`` in threads. It is deterministic: there is one particle, without spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+
+import mujoco
+import mujoco.rollout
+import numpy as np
+import torch
+
+from mbrl_common.settings import SettingsError
+from mbrl_common.task import TaskSettings
+from mbrl_planner.objectives import Objective
+from mbrl_planner.settings import PlanningSettings
+
+GROUP = 'mbrl_sim_bridge.environments'
+"""Entry points of this group are classes with ``make_model() -> mujoco.MjModel``."""
+
+_FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
+_SCALAR_JOINTS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+_START_TIME = 1.0  # [s]; MuJoCo puts a diverged simulation back to time 0
+_CHUNK = 2**23  # numbers that a call of MuJoCo may return
+
+
+class MujocoDynamics:
+    """States of a task under actions, in the model of an environment.
+
+    Every joint of the model must be in the task's state, with position and velocity: what the state
+    does not say, nobody could plan with.
+    """
+
+    def __init__(self, task: TaskSettings, simulator: str, threads: int = 1) -> None:
+        """
+        Args:
+            task: names of joints and actuators, and the control period.
+            simulator: name of the environment.
+            threads: of MuJoCo; the result does not depend on them.
+
+        Raises:
+            SettingsError: there is no such environment, or its model and the task do not fit.
+        """
+        self._task = task
+        self._model = _make_model(simulator)
+        problems: list[str] = []
+        self._place = self._find_state(problems)
+        self._actuator = self._find_actuators(problems)
+        period, timestep = task.control_period, self._model.opt.timestep
+        self._substeps = round(period / timestep)
+        if self._substeps < 1 or abs(self._substeps * timestep - period) > 1e-9:
+            problems.append(
+                f"parameter 'task.control_period' is {period:g}; it must be a multiple of the "
+                f'physics timestep of {simulator!r}, {timestep:g} s'
+            )
+        if problems:
+            raise SettingsError(problems)
+        self._low, self._high = task.bounds
+        data = mujoco.MjData(self._model)
+        data.time = _START_TIME
+        self._rest = np.empty(mujoco.mj_stateSize(self._model, _FULL))
+        mujoco.mj_getState(self._model, data, self._rest, _FULL)
+        self._data = [mujoco.MjData(self._model) for _ in range(threads)]
+        self._pool = mujoco.rollout.Rollout(nthread=threads if threads > 1 else 0)
+
+    def __call__(self, state: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Carry rows through the model.
+
+        Args:
+            state: [B, S], where each begins.
+            actions: [B, H, A]; clamped to the task's bounds, each held for a control period.
+
+        Returns:
+            [B, H + 1, S], float64; NaN from where the physics diverged.
+        """
+        rows, horizon, _ = actions.shape
+        start = np.tile(self._rest, (rows, 1))
+        start[:, self._place] = state
+        control = np.zeros((rows, horizon, self._model.nu))
+        control[..., self._actuator] = np.clip(actions, self._low, self._high)
+        control = np.repeat(control, self._substeps, axis=1)
+        states = np.empty((rows, horizon + 1, self._task.state_dim))
+        states[:, 0] = state
+        chunk = max(1, _CHUNK // (control.shape[1] * start.shape[1]))
+        for first in range(0, rows, chunk):
+            part = slice(first, first + chunk)
+            full, _ = self._pool.rollout(self._model, self._data, start[part], control[part])
+            ends = full[:, self._substeps - 1 :: self._substeps]  # where a control period ends
+            states[part, 1:] = self._unless_diverged(ends)
+        return states
+
+    def _unless_diverged(self, ends: np.ndarray) -> np.ndarray:
+        """States [B, H, S] of full states [B, H, F], NaN where the physics has diverged: there
+        MuJoCo has put time back, and stopped stepping."""
+        period = self._task.control_period
+        wanted = _START_TIME + period * np.arange(1, ends.shape[1] + 1)
+        sound = np.abs(ends[..., 0] - wanted) < 0.5 * self._model.opt.timestep
+        sound &= np.isfinite(ends).all(axis=-1)
+        sound = np.logical_and.accumulate(sound, axis=1)
+        return np.where(sound[..., None], ends[..., self._place], np.nan)
+
+    def _find_state(self, problems: list[str]) -> np.ndarray:
+        """Where each entry of the task's state is in MuJoCo's full state: time, qpos, qvel, ..."""
+        model = self._model
+        places: dict[str, int] = {}
+        for joint in range(model.njnt):
+            name = model.joint(joint).name
+            if int(model.jnt_type[joint]) not in _SCALAR_JOINTS:
+                problems.append(
+                    f'the joint {name!r} of the model has more than one degree of freedom; a model '
+                    'that is planned in must have hinges and slides alone'
+                )
+                continue
+            places[f'{name}.position'] = 1 + int(model.jnt_qposadr[joint])
+            places[f'{name}.velocity'] = 1 + model.nq + int(model.jnt_dofadr[joint])
+        if model.na:
+            problems.append(
+                f'the model has {model.na} states of actuators; none must have any, as the state '
+                'of a task cannot name them'
+            )
+        missing = [entry for entry in places if entry not in self._task.state]
+        unknown = [entry for entry in self._task.state if entry not in places]
+        if missing:
+            problems.append(
+                f"parameter 'task.state' lacks {', '.join(missing)}; it must have position and "
+                'velocity of every joint to plan in the true model'
+            )
+        if unknown:
+            problems.append(
+                f"parameter 'task.state' has {', '.join(unknown)}; planning in the true model "
+                f'knows {", ".join(places)}'
+            )
+        return np.array([places.get(entry, 0) for entry in self._task.state], dtype=np.intp)
+
+    def _find_actuators(self, problems: list[str]) -> np.ndarray:
+        """Index of the actuator of each entry of the action: the one of the joint of that name."""
+        model = self._model
+        actuators = {
+            model.joint(int(model.actuator_trnid[index, 0])).name: index
+            for index in range(model.nu)
+            if model.actuator_trntype[index] == int(mujoco.mjtTrn.mjTRN_JOINT)
+        }
+        unknown = [joint for joint in self._task.action if joint not in actuators]
+        if unknown:
+            problems.append(
+                f"parameter 'task.action' has {', '.join(unknown)}; the actuated joints of the "
+                f'model are {", ".join(actuators)}'
+            )
+        return np.array([actuators.get(joint, 0) for joint in self._task.action], dtype=np.intp)
+
+
+class MujocoRollout:
+    """``evaluate(actions [R, N, H, A]) -> returns [R, N]`` like ``Rollout``, in the true model.
+
+    The return is the sum of rewards, and the worth of the last state where the objective says one.
+    Where the episode ends within the horizon the state stays as it is, and what comes later counts
+    nothing. Where the physics diverges the return is NaN. Computed in float64.
+    """
+
+    def __init__(
+        self, task: TaskSettings, objective: Objective, settings: PlanningSettings
+    ) -> None:
+        """Raises SettingsError: see ``MujocoDynamics``."""
+        self._dynamics = MujocoDynamics(task, settings.simulator, settings.threads)
+        self._objective = objective
+        self.model_steps = 0
+        """Control steps made since ``begin``."""
+
+    def begin(
+        self,
+        state: torch.Tensor,
+        goal: torch.Tensor,
+        generators: Sequence[torch.Generator] = (),
+        past_actions: torch.Tensor | None = None,
+    ) -> None:
+        """Set the R problems: ``state`` [R, S], ``goal`` [R, G]. Nothing is drawn, and the past
+        does not matter."""
+        self._start = state.double()
+        self._goal = goal.double()
+        self.model_steps = 0
+
+    def __call__(self, actions: torch.Tensor) -> torch.Tensor:
+        """Returns [R, N] of ``actions`` [R, N, H, A], in their dtype."""
+        problems, candidates, horizon, _ = actions.shape
+        start = self._start.repeat_interleave(candidates, 0).cpu().numpy()
+        flat = actions.detach().cpu().double()
+        states = self._dynamics(start, flat.flatten(0, 1).numpy())
+        self.model_steps += problems * candidates * horizon
+        # [H + 1, R, N, S] and [H, R, N, A]: as the objective's goals have the steps first
+        self._states = torch.from_numpy(states).view(problems, candidates, horizon + 1, -1)
+        self._states = self._states.permute(2, 0, 1, 3)
+        self._actions = flat.permute(2, 0, 1, 3)
+        self._over = self._freeze()
+        goals = self._objective.goals(self._goal, horizon)[:, :, None]
+        steps = (self._states[:-1], self._actions, self._states[1:], goals)
+        reward = self._objective.reward(*steps).expand(horizon, problems, candidates)
+        returns = reward.masked_fill(self._over[:-1], 0.0).sum(0)
+        if self._objective.terminal_value is not None:
+            worth = self._objective.terminal_value(self._states[-1], goals[-1])
+            returns = returns + worth.masked_fill(self._over[-1], 0.0)
+        diverged = ~self._states[-1].isfinite().all(-1)
+        return returns.masked_fill(diverged, torch.nan).to(actions)
+
+    def trajectory(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """States of candidates of the last evaluation, and their deviation, which is 0.
+
+        Each [R, H + 1, S]; ``index`` [R] says which candidates.
+        """
+        states = self._of(self._states, index).transpose(0, 1)
+        return states, torch.zeros_like(states)
+
+    def terms(self, index: torch.Tensor) -> torch.Tensor:
+        """What each term adds to the returns of candidates ``index`` [R], by its weight: [R, T]."""
+        states, actions, over = (
+            self._of(each, index) for each in (self._states, self._actions, self._over)
+        )
+        goals = self._objective.goals(self._goal, len(actions))
+        parts = []
+        for name, weight in self._objective.weights.items():
+            part = self._objective.terms[name](states[:-1], actions, states[1:], goals)
+            part = (weight * part).expand(actions.shape[:-1])
+            parts.append(part.masked_fill(over[:-1], 0.0).sum(0))
+        return torch.stack(parts, -1)
+
+    def _freeze(self) -> torch.Tensor:
+        """Hold states where the episode has ended; whether it has, before each step and after the
+        last, [H + 1, R, N]."""
+        over = torch.zeros(self._states.shape[:-1], dtype=torch.bool)
+        if self._objective.can_terminate:
+            over[1:] = self._objective.terminated(self._states[1:]).cummax(0).values
+            first = over.to(torch.uint8).argmax(0)  # the state that ended it; 0 if none did
+            steps = torch.arange(len(over)).view(-1, 1, 1)
+            kept = torch.where(over, torch.minimum(steps, first), steps)
+            self._states = self._states.gather(0, kept[..., None].expand_as(self._states))
+        return over
+
+    @staticmethod
+    def _of(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Of [H, R, N, ...] the candidates ``index`` [R]: [H, R, ...]."""
+        return values[:, torch.arange(len(index)), index]
+
+
+def _make_model(simulator: str) -> mujoco.MjModel:
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if simulator not in found:
+        known = ', '.join(map(repr, sorted(found))) or '(none is installed)'
+        raise SettingsError(
+            [f"parameter 'planner.simulator' is {simulator!r}; it must be one of {known}"]
+        )
+    try:
+        return found[simulator].load()().make_model()
+    except Exception as error:  # a third party's code: whatever it raises, say whose it is
+        raise SettingsError(
+            [f"parameter 'planner.simulator': {simulator!r} ({found[simulator].value}): {error}"]
+        ) from error
