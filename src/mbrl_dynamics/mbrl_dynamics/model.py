@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mbrl_dynamics.chunks import in_chunks
 from mbrl_dynamics.encoding import Encoding
-from mbrl_dynamics.ensemble import ACTIVATIONS, bound_logvar
+from mbrl_dynamics.ensemble import bound_logvar
+from mbrl_dynamics.hidden_layers import HiddenLayers
+from mbrl_dynamics.hidden_layers import Layer as _Layer
 from mbrl_dynamics.snapshot import Snapshot, TrainedEnsemble, decode
-
-_Layer = tuple[Tensor, Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,10 @@ class Prediction:
 
 
 class DynamicsModel:
-    """Predicts the next state with every elite of an ensemble at once; float32, no gradients.
+    """Predicts the next state with every elite of an ensemble at once; float32.
+
+    Gradients are recorded where the inputs require one; otherwise memory is used again, and many
+    rows go in chunks (``mbrl_dynamics.chunks``). It may be used from several threads at once.
 
     A model with a history of K takes the K last states and actions side by side, the newest first.
 
@@ -55,13 +62,13 @@ class DynamicsModel:
         self.probabilistic = architecture.probabilistic
         self.learns_reward = architecture.learns_reward
         self.learns_termination = architecture.learns_termination
-        self._activate = ACTIVATIONS[architecture.activation].forward
         angles = [k * self.state_dim + i for k in range(self.history) for i in encoding.circular]
         self._angles = torch.tensor(angles, dtype=torch.long)
 
         layers = [(w[chosen].double(), b[chosen].double()) for w, b in ensemble.weights.layers]
         layers[0] = _fold_inputs(layers[0], ensemble, encoding)
-        self._layers = [_single(layer) for layer in layers[:-1]]
+        hidden = [_single(layer) for layer in layers[:-1]]
+        self._hidden = HiddenLayers(hidden, architecture.activation)
         self._clip = _clip_of_inputs(ensemble, encoding)
 
         predicted, count = list(encoding.predicted), architecture.targets
@@ -107,7 +114,32 @@ class DynamicsModel:
         """The snapshot that this model was made from."""
         return self.snapshot.data
 
-    @torch.no_grad()
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> DynamicsModel:
+        """The same model with every tensor replaced by what a function makes of it."""
+
+        def changed(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return function(value)
+            if isinstance(value, tuple):
+                return tuple(changed(each) for each in value)
+            return value.mapped(function) if isinstance(value, HiddenLayers) else value
+
+        model = copy.copy(self)
+        for name, value in vars(self).items():
+            setattr(model, name, changed(value))
+        return model
+
+    def placed(self, device: str, precision: str) -> DynamicsModel:
+        """The same model on a device of torch, in 'fp32' or in 'bf16'.
+
+        In bf16 are weights and activations of the hidden layers after the first; what they add up
+        to, and the states, stay in fp32.
+        """
+        model = self.mapped(lambda tensor: tensor.to(device))
+        if precision == 'bf16':
+            model._hidden = model._hidden.in_bf16()
+        return model
+
     def predict_mean(self, state: Tensor, action: Tensor) -> Tensor:
         """Mean next state of each member, on its own rows.
 
@@ -118,9 +150,8 @@ class DynamicsModel:
         Returns:
             [E, N, S], physical units.
         """
-        return self._next(state, self._features(state, action))
+        return self.predict(state, action, variance=False).mean
 
-    @torch.no_grad()
     def predict(self, state: Tensor, action: Tensor, variance: bool = True) -> Prediction:
         """All that each member says of its own rows.
 
@@ -129,12 +160,21 @@ class DynamicsModel:
             action: [E, N, K * A], physical units, the newest first.
             variance: whether that is wanted.
         """
+        rows, most = state.shape[1], self._hidden.chunk
+        recorded = torch.is_grad_enabled() and (state.requires_grad or action.requires_grad)
+        if recorded or rows <= most:
+            return self._predict(state, action, variance)
+        return _joined(
+            in_chunks(lambda at: self._predict(state[:, at], action[:, at], variance), rows, most)
+        )
+
+    def _predict(self, state: Tensor, action: Tensor, variance: bool) -> Prediction:
         features = self._features(state, action)
         spread = None
         if variance and self.probabilistic:
             raw = torch.baddbmm(self._raw[1], features, self._raw[0])
             low, high = self._bounds
-            spread = bound_logvar(raw, low, high).exp_().mul_(self._variance_scale)
+            spread = bound_logvar(raw, low, high).exp() * self._variance_scale
         reward = end = None
         if self._heads is not None:
             heads = torch.baddbmm(self._heads[1], features, self._heads[0])
@@ -151,13 +191,14 @@ class DynamicsModel:
         return out
 
     def _features(self, state: Tensor, action: Tensor) -> Tensor:
-        angles = state.index_select(-1, self._angles)
-        x = torch.cat([state, angles.sin(), angles.cos(), action], dim=-1)
+        parts = [state, action]
+        if len(self._angles):
+            angles = state.index_select(-1, self._angles)
+            parts[1:1] = [angles.sin(), angles.cos()]
+        x = torch.cat(parts, dim=-1)
         if self._clip is not None:
             x = torch.clamp(x, *self._clip)
-        for weight, bias in self._layers:
-            x = self._activate(torch.baddbmm(bias, x, weight))
-        return x
+        return self._hidden(x)
 
     def _extra_heads(
         self, layer: _Layer, outputs: int, reward: int, scale: Tensor, shift: Tensor
@@ -173,6 +214,18 @@ class DynamicsModel:
             return None
         weights, biases = zip(*parts)
         return _single((torch.cat(weights, dim=-1), torch.cat(biases, dim=-1)))
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    """Rows of several predictions, one after the other."""
+
+    def join(name: str) -> Tensor | None:
+        found = [getattr(part, name) for part in parts]
+        return None if found[0] is None else torch.cat(found, dim=1)
+
+    mean = join('mean')
+    assert mean is not None
+    return Prediction(mean, join('variance'), join('reward'), join('end'))
 
 
 def _single(layer: _Layer) -> _Layer:

@@ -14,11 +14,16 @@ The ways are those of PETS (Chua et al., NeurIPS 2018, section 5):
 And one way more, which is cheap and often enough: ``mean``, in which every member carries its own
 mean along (TS-infinity without noise, one particle per member). Deterministic members have no
 variance: what is drawn from them is their mean.
+
+Where the actions require a gradient, the states have one: draws are mean + deviation * noise with
+the noise held fixed, and every step keeps its own memory. Numbers are drawn on the CPU, so that a
+plan draws the same ones on every device.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -90,7 +95,8 @@ class Imagined:
     candidates, H steps.
 
     Attributes:
-        states: [H + 1, G, R, N, Q, S], from the start on; overwritten by the next rollout.
+        states: [H + 1, G, R, N, Q, S], from the start on; overwritten by the next rollout, unless
+            they have a gradient.
         weights: [G, R, 1, Q], which particles there are: 0 for slots that are empty because the
             particles do not divide by the members; None: all.
         reward: [H, G, R, N, Q], learned; None: the model does not.
@@ -114,6 +120,38 @@ class Imagined:
         total = torch.where(there, values, values.new_zeros(())).sum((-4, -1))
         return total / self.weights.sum((0, 3))
 
+    def worst(self, values: Tensor, share: float) -> Tensor:
+        """The mean over the worst particles of ``values`` [G, R, N, Q]: [R, N].
+
+        The conditional value at risk of the particles: of P particles the lowest ``share * P``,
+        at least one; where that is no whole number, the last one counts for the rest. NaN where
+        any particle is NaN.
+        """
+        shape = values.shape
+        there = torch.ones(shape, dtype=torch.bool, device=values.device)
+        count = shape[0] * shape[3]
+        if self.weights is not None:
+            there = (self.weights > 0).expand(shape)
+            count = int(self.weights[:, 0].sum())
+        mass = max(1.0, share * count)
+        whole = math.ceil(mass - 1e-9)
+        # An empty slot is better than any particle; topk takes NaN for the largest number.
+        flat = torch.where(there, values, math.inf).permute(1, 2, 0, 3).flatten(2)
+        lowest = flat.topk(whole, dim=-1, largest=False).values
+        total = lowest.sum(-1)
+        if whole > mass:
+            total = total - (whole - mass) * lowest.amax(-1)
+        return (total / mass).masked_fill(flat.isnan().any(-1), math.nan)
+
+    def detached(self) -> Imagined:
+        """The same without what is recorded for a gradient."""
+        return Imagined(
+            **{
+                name: value.detach() if isinstance(value, Tensor) else value
+                for name, value in vars(self).items()
+            }
+        )
+
     def moments(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation over particles of chosen candidates' states.
 
@@ -123,7 +161,7 @@ class Imagined:
         Returns:
             each [R, H + 1, S].
         """
-        problems = torch.arange(len(index))
+        problems = torch.arange(len(index), device=index.device)
         chosen = self.states[:, :, problems, index]  # [H + 1, G, R, Q, S]
         if self.weights is None:
             variance, mean = torch.var_mean(chosen, dim=(1, 3), correction=0)
@@ -193,12 +231,19 @@ class Propagation:
         rows = problems * candidates * slots
         shape = (groups, problems, candidates, slots)
         windows = self._windows_of_actions(actions)
-        states = self._states(horizon, rows)
+        recorded = torch.is_grad_enabled() and actions.requires_grad
+        memory = None if recorded else self._states(horizon, rows)
+        states: list[Tensor] = []  # [G, rows, S] each, in memory if there is any
+
+        def keep(state: Tensor) -> None:
+            states.append(state if memory is None else memory[len(states)].copy_(state))
+
         history = model.history
         depth = history - 1
-        past = self._start.view(problems, 1, 1, history, model.state_dim)
-        for k in range(history):  # states[depth] is the newest of the start
-            states[depth - k].view(*shape, -1).copy_(past[..., k, :])
+        past = _recordable(self._start).view(problems, 1, 1, history, model.state_dim)
+        for k in reversed(range(history)):  # states[depth] is the newest of the start
+            begin = past[..., k, :].expand(*shape, -1)
+            keep(begin.reshape(groups, rows, -1))
         rewards, ends, disagreements = [], [], []
         for step in range(horizon):
             state = states[step + depth]
@@ -221,24 +266,24 @@ class Propagation:
                 prediction = _mixture(prediction, self._samples)
                 if self._way == 'moment_matching':
                     prediction = _match(prediction, shape)
-            target = states[step + depth + 1]
-            following = target if order is None else torch.empty_like(target)
-            self._draw(prediction, problems, following)
+            following = self._draw(prediction, problems, recorded)
             if order is not None:
                 back = order.argsort(-1)
-                target.view(*shape, -1).copy_(_reorder(following.view(*shape, -1), back))
+                following = _reorder(following.view(*shape, -1), back).view(groups, rows, -1)
                 prediction = dataclasses.replace(
                     prediction,
                     reward=_reorder_scalar(prediction.reward, shape, back),
                     end=_reorder_scalar(prediction.end, shape, back),
                 )
+            keep(following)
             if prediction.reward is not None:
                 rewards.append(prediction.reward.view(shape))
             if prediction.end is not None:
                 ends.append((prediction.end > 0.5).view(shape))
+        whole = torch.stack(states) if memory is None else memory
         return Imagined(
-            states=states[depth:].view(horizon + 1, *shape, model.state_dim),
-            weights=self._weights,
+            states=whole[depth:].view(horizon + 1, *shape, model.state_dim),
+            weights=None if self._weights is None else _recordable(self._weights),
             reward=torch.stack(rewards) if rewards else None,
             ended=torch.stack(ends) if ends else None,
             disagreement=torch.stack(disagreements) if disagreements else None,
@@ -250,7 +295,12 @@ class Propagation:
         history = self.model.history
         steps = actions.permute(2, 0, 1, 3)  # [H, R, N, A]
         if history > 1:
-            past = self._past.view(problems, 1, history - 1, width).permute(2, 0, 1, 3).flip(0)
+            past = (
+                _recordable(self._past)
+                .view(problems, 1, history - 1, width)
+                .permute(2, 0, 1, 3)
+                .flip(0)
+            )
             whole = torch.cat([past.expand(-1, -1, candidates, -1), steps])
             recent = [whole[history - 1 - k : history - 1 - k + horizon] for k in range(history)]
             steps = torch.cat(recent, dim=-1)
@@ -260,12 +310,18 @@ class Propagation:
 
     def _states(self, horizon: int, rows: int) -> Tensor:
         """Memory for states [K - 1 + H + 1, G, rows, S], used again."""
+        start = self._start
         key = (self.model.history + horizon, self._groups, rows)
-        if key not in self._buffers:
+        kept = self._buffers.get(key)
+        if kept is None or kept.dtype != start.dtype or kept.device != start.device:
             if len(self._buffers) == _BUFFERS:  # populations decay in a few sizes
                 self._buffers.clear()
-            self._buffers[key] = torch.empty(*key, self.model.state_dim)
-        return self._buffers[key]
+            with torch.inference_mode(False):  # or it could be written to in that mode alone
+                kept = torch.empty(
+                    *key, self.model.state_dim, dtype=start.dtype, device=start.device
+                )
+            self._buffers[key] = kept
+        return kept
 
     def _draw_weights(self, problems: int) -> Tensor:
         """Which slots hold a particle, [G, R, 1, Q]: some members, drawn anew, have one less."""
@@ -274,7 +330,7 @@ class Propagation:
             generator = self._generators[problem % len(self._generators)]
             order = torch.randperm(self._groups, generator=generator)
             weights[order[: self._spare], problem, 0, -1] = 0.0
-        return weights
+        return weights.to(self._start.device)
 
     def _shuffle(self, problems: int) -> Tensor | None:
         """TS1: which particle each member's slots are given, [R, G * Q]; the same for all
@@ -282,25 +338,37 @@ class Propagation:
         if self._way != 'ts1':
             return None
         places = self._groups * self._slots
-        return torch.stack(
-            [
-                torch.randperm(places, generator=self._generators[p % len(self._generators)])
-                for p in range(problems)
-            ]
-        )
+        orders = [
+            torch.randperm(places, generator=self._generators[p % len(self._generators)])
+            for p in range(problems)
+        ]
+        return torch.stack(orders).to(self._start.device)
 
-    def _draw(self, prediction: Prediction, problems: int, out: Tensor) -> None:
-        """Write next states [G, rows, S], drawn where there is something to draw."""
-        if prediction.variance is None:
-            out.copy_(prediction.mean)
-            return
-        groups, rows, width = prediction.mean.shape
+    def _draw(self, prediction: Prediction, problems: int, recorded: bool) -> Tensor:
+        """Next states [G, rows, S], drawn where there is something to draw."""
+        mean, variance = prediction.mean, prediction.variance
+        if variance is None:
+            return mean
+        groups, rows, width = mean.shape
         shares = len(self._generators)
-        noise = torch.empty(shares, groups, rows // shares, width)
+        noise = torch.empty(shares, groups, rows // shares, width, dtype=mean.dtype)
         for part, generator in zip(noise, self._generators):
             part.normal_(generator=generator)
-        noise = noise.transpose(0, 1).reshape(prediction.mean.shape)
-        torch.addcmul(prediction.mean, prediction.variance.sqrt(), noise, out=out)
+        noise = noise.transpose(0, 1).reshape(mean.shape).to(mean.device)
+        deviation = root(variance) if recorded else variance.sqrt()
+        return torch.addcmul(mean, deviation, noise)
+
+
+def root(variance: Tensor) -> Tensor:
+    """Square root whose gradient at 0 is 0, not infinite: what never varies has no influence."""
+    none = variance == 0
+    return variance.masked_fill(none, 1.0).sqrt().masked_fill(none, 0.0)
+
+
+def _recordable(values: Tensor) -> Tensor:
+    """``values``, copied if they were made in inference mode and gradients are recorded now."""
+    outside = values.is_inference() and not torch.is_inference_mode_enabled()
+    return values.clone() if outside else values
 
 
 def _mixture(prediction: Prediction, wants_variance: bool) -> Prediction:
@@ -310,7 +378,7 @@ def _mixture(prediction: Prediction, wants_variance: bool) -> Prediction:
     if wants_variance:
         variance = prediction.mean.var(0, correction=0, keepdim=True)
         if prediction.variance is not None:
-            variance += prediction.variance.mean(0, keepdim=True)
+            variance = variance + prediction.variance.mean(0, keepdim=True)
     reward, end = prediction.reward, prediction.end
     return Prediction(
         mean,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mbrl_dynamics import chunks
 from mbrl_dynamics.encoding import Encoding
 from mbrl_dynamics.ensemble import ACTIVATIONS, Architecture, Weights
 from mbrl_dynamics.model import DynamicsModel
@@ -174,7 +175,77 @@ def test_a_state_that_is_not_a_number_stays_so(architecture: Architecture) -> No
     assert predicted[:, 0].isnan().all() and not predicted[:, 1].isnan().any()
 
 
-def test_no_gradient_is_recorded(architecture: Architecture) -> None:
-    model = DynamicsModel.from_bytes(encode(make_ensemble(architecture), 1, 1, 0.0).data)
-    state = torch.zeros(3, 2, 4, requires_grad=True)
-    assert not model.predict_mean(state, torch.zeros(3, 2, 1)).requires_grad
+@pytest.mark.parametrize('activation', ACTIVATIONS)
+def test_a_gradient_is_that_of_finite_differences(activation: str) -> None:
+    """In float64, of all that is predicted, with angles, clipped inputs and a limited state."""
+    inf = math.inf
+    limits = Limits(2.0, (-inf, -inf, -inf, -1.0), (inf, inf, inf, 1.0))
+    architecture = Architecture(
+        Encoding(4, 2, (1,), history=2), 3, (16, 8), activation, True, True, True
+    )
+    model = make_model(make_ensemble(architecture, limits=limits)).mapped(in_double)
+    numbers = torch.Generator().manual_seed(1)
+    state = torch.randn(3, 5, 8, generator=numbers, dtype=torch.float64, requires_grad=True)
+    action = torch.randn(3, 5, 4, generator=numbers, dtype=torch.float64, requires_grad=True)
+
+    def everything(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        prediction = model.predict(*inputs)
+        assert prediction.variance is not None and prediction.reward is not None
+        assert prediction.end is not None
+        return prediction.mean, prediction.variance, prediction.reward, prediction.end
+
+    assert torch.autograd.gradcheck(everything, (state, action))
+
+
+def test_with_a_gradient_it_predicts_the_same(architecture: Architecture) -> None:
+    model = make_model(make_ensemble(architecture))
+    state, action = torch.randn(3, 20, 4), torch.randn(3, 20, 1)
+    plain = model.predict(state, action)
+    assert not plain.mean.requires_grad
+    recorded = model.predict(state.requires_grad_(), action)
+    assert recorded.mean.requires_grad
+    assert torch.equal(plain.mean, recorded.mean)
+    assert plain.variance is not None and torch.equal(plain.variance, recorded.variance)
+
+
+def test_predictions_are_not_overwritten_by_later_ones(architecture: Architecture) -> None:
+    model = make_model(make_ensemble(architecture))
+    with torch.inference_mode():
+        first = model.predict_mean(torch.zeros(3, 20, 4), torch.zeros(3, 20, 1))
+    before = first.clone()
+    model.predict_mean(torch.ones(3, 20, 4), torch.ones(3, 20, 1))
+    assert torch.equal(first, before)
+
+
+@pytest.mark.parametrize('threads', [1, 2, 3])
+def test_many_rows_in_chunks_are_predicted_as_few_are(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, '_threads', threads)
+    architecture = Architecture(Encoding(4, 1, (1,)), 3, (64, 64), 'silu', True, True, True)
+    model = make_model(make_ensemble(architecture))
+    rows = 3 * model._hidden.chunk + 5
+    state, action = torch.randn(3, rows, 4), torch.randn(3, rows, 1)
+    with torch.inference_mode():
+        many = model.predict(state, action)
+    for some in (slice(0, 7), slice(rows - 7, rows)):
+        few = model.predict(state[:, some], action[:, some])
+        for name in ('mean', 'variance', 'reward', 'end'):
+            torch.testing.assert_close(getattr(many, name)[:, some], getattr(few, name))
+
+
+def test_in_bf16_the_change_of_the_state_errs_by_a_percent_and_the_state_itself_not() -> None:
+    architecture = Architecture(Encoding(4, 1, (1,)), 3, (64, 64, 64), 'silu')
+    model = make_model(make_ensemble(architecture))
+    state, action = 1000 + torch.randn(3, 200, 4), torch.randn(3, 200, 1)
+    exact, rounded = (each.predict(state, action) for each in (model, model.placed('cpu', 'bf16')))
+    change = (exact.mean - state).abs().amax()
+    error = (rounded.mean - exact.mean).abs().amax()
+    assert 0 < error < 0.02 * change
+    assert rounded.mean.dtype == torch.float32
+    recorded = model.placed('cpu', 'bf16').predict(state, action.clone().requires_grad_())
+    torch.testing.assert_close(recorded.mean, rounded.mean)
+
+
+def in_double(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
