@@ -75,7 +75,8 @@ class PlanResult:
         iteration_best, iteration_mean, iteration_spread: [iterations], how the optimisation went,
             as ``optimizer.Iteration`` says.
         term_returns: what each term of the objective adds to the return, by its weight: summed
-            over the horizon until the episode ends, mean over the particles.
+            over the horizon until the episode ends, mean over the particles. Empty with a learned
+            reward; what the objective makes of the last state is not in it.
     """
 
     actions: np.ndarray

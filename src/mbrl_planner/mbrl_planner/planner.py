@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,6 +33,9 @@ from mbrl_planner.rollout import Model, Rollout
 from mbrl_planner.settings import OptimizerSettings, PlannerSettings, PlanningSettings
 from mbrl_planner.splines import Knots
 from mbrl_planner.warm_start import WarmStart
+
+if TYPE_CHECKING:
+    from mbrl_planner.mujoco_rollout import MujocoRollout
 
 _OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {'cem': Cem, 'icem': Icem}
 
@@ -71,8 +75,8 @@ class Planner:
         self._knots = Knots(planning.horizon, planning.knots, planning.spline)
         self._objective = make_objective(settings.objective, settings.task)
         self._model: Model | None = None
-        self._rollout: Rollout | None = None
         self._version = 0
+        self._rollout = self._make_rollout()
 
     @property
     def model_version(self) -> int:
@@ -80,11 +84,13 @@ class Planner:
         return self._version
 
     def set_model(self, data: bytes, version: int) -> None:
-        """Use another model from the next plan on.
+        """Use another model from the next plan on; with another backend than 'model', do nothing.
 
         Raises:
             SnapshotError: the snapshot is bad or of another task; the old model stays in use.
         """
+        if self._settings.planner.backend != 'model':
+            return
         if version < 1:
             raise SnapshotError(f'model version is {version}; it must be at least 1')
         self.use_model(DynamicsModel.from_bytes(data), version)
@@ -94,7 +100,7 @@ class Planner:
         check_model(model, self._task, self._settings.planner)
         self._model = model
         self._version = version
-        self._rollout = Rollout(model, self._objective, self._settings.planner)
+        self._rollout = self._make_rollout()
 
     def set_objective(self, settings: ObjectiveSettings) -> None:
         """Use another objective, or other weights, from the next plan on.
@@ -103,8 +109,15 @@ class Planner:
             SettingsError: unknown objective or term; the old one stays in use.
         """
         self._objective = make_objective(settings, self._task)
-        if self._model is not None:
-            self._rollout = Rollout(self._model, self._objective, self._settings.planner)
+        self._rollout = self._make_rollout()
+
+    def _make_rollout(self) -> Rollout | MujocoRollout | None:
+        planning = self._settings.planner
+        if planning.backend == 'mujoco':
+            from mbrl_planner.mujoco_rollout import MujocoRollout  # loading MuJoCo takes a while
+
+            return MujocoRollout(self._task, self._objective, planning)
+        return None if self._model is None else Rollout(self._model, self._objective, planning)
 
     def plan(self, request: PlanRequest) -> PlanResult:
         """Plan from a state.
@@ -156,15 +169,19 @@ class Planner:
         ]
 
     def _check(self, request: PlanRequest) -> Problem:
-        if self._model is None:
+        if self._rollout is None:
             raise NoModelError('no model has been received yet; one must be trained first')
-        if self._version < request.min_model_version:
+        if self._model is not None and self._version < request.min_model_version:
             raise ModelOutdatedError(
                 f'the model has version {self._version}; the request wants '
                 f'{request.min_model_version} or newer: ask again when that has arrived'
             )
         horizon = self._settings.planner.horizon
-        return check_request(request, self._task, self._objective, horizon, self._model.history)
+        return check_request(request, self._task, self._objective, horizon, self._history)
+
+    @property
+    def _history(self) -> int:
+        return 1 if self._model is None else self._model.history
 
     @torch.no_grad()
     def _solve(
@@ -172,7 +189,7 @@ class Planner:
     ) -> list[PlanResult | PlannerError]:
         """Plans of problems with as many elites each."""
         rollout = self._rollout
-        assert rollout is not None and self._model is not None
+        assert rollout is not None
         low, high = self._low32, self._high32
         generators = [torch.Generator().manual_seed(each.seed) for each in problems]
         _begin(rollout, problems, generators)
@@ -191,6 +208,7 @@ class Planner:
             index = torch.zeros(len(problems), dtype=torch.int64)
             steps += rollout.model_steps
         state_mean, state_std = (array.double().numpy() for array in rollout.trajectory(index))
+        terms = self._terms(rollout, index)
         state_mean[:, 0] = [each.state for each in problems]
         # rounding a bound to float32 may put it outside
         clipped = np.clip(actions.double().numpy(), self._low, self._high)
@@ -206,20 +224,35 @@ class Planner:
                 model_version=self._version,
                 model_steps=steps // len(problems),
                 planning_time=math.nan,
-                history=self._model.history,
+                history=self._history,
                 iteration_best=best[robot],
                 iteration_mean=average[robot],
                 iteration_spread=spread[robot],
+                term_returns=terms[robot],
             )
             if math.isfinite(value[robot])
             else self._failed(problem)
             for robot, problem in enumerate(problems)
         ]
 
+    def _terms(
+        self, rollout: Rollout | MujocoRollout, index: torch.Tensor
+    ) -> list[dict[str, float]]:
+        """What each term adds to the return of each robot's candidate."""
+        if self._settings.planner.reward == 'model' or isinstance(rollout, Rollout):
+            return [{} for _ in index]
+        rows = rollout.terms(index).double().tolist()
+        return [dict(zip(self._objective.weights, row)) for row in rows]
+
     def _failed(self, problem: Problem) -> PlanningFailedError:
+        where = f'from the state {problem.state.tolist()}'
+        if self._model is None:
+            return PlanningFailedError(
+                f'no candidate has a finite return {where}: the simulation diverges there'
+            )
         return PlanningFailedError(
-            f'no candidate has a finite return with model version {self._version} from '
-            f'the state {problem.state.tolist()}: the model diverges there; train it on more data'
+            f'no candidate has a finite return with model version {self._version} {where}: the '
+            'model diverges there; train it on more data'
         )
 
     def _start(self, problems: Sequence[Problem]) -> Start:
@@ -237,7 +270,9 @@ class Planner:
 
 
 def _begin(
-    rollout: Rollout, problems: Sequence[Problem], generators: Sequence[torch.Generator]
+    rollout: Rollout | MujocoRollout,
+    problems: Sequence[Problem],
+    generators: Sequence[torch.Generator],
 ) -> None:
     windows, goals, past_actions = (
         torch.tensor(np.array(rows), dtype=torch.float32)

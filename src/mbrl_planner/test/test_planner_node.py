@@ -264,6 +264,22 @@ def test_after_a_crash_the_latched_model_arrives_again(probe, node, parameters, 
     np.testing.assert_array_equal(after.warm_start_elites, before.warm_start_elites)
 
 
+def test_in_the_true_model_no_other_is_waited_for_and_none_is_taken(domain, probe, parameters):
+    parameters['planner'] = {'backend': 'mujoco', 'simulator': 'cartpole_pets'}
+    core = Planner(build(PlannerSettings, parameters))
+    expected = core.plan(PlanRequest(STATE, seed=11))
+    with NodeProcess('mbrl_planner', 'planner', parameters=parameters) as process:
+        process.wait_for_output("plans in the true 'cartpole_pets'")
+        for _ in range(2):
+            got = plan(probe, min_model_version=3).plan
+            np.testing.assert_array_equal(got.actions, expected.actions.ravel())
+            assert got.model_version == 0
+            assert list(got.term_names) == ['tip', 'control']
+            assert sum(got.term_returns) == pytest.approx(got.predicted_return, rel=1e-6)
+            probe.publish('model', ModelSnapshot, model_message(b'nonsense', 4), LATCHED)
+        assert 'refused' not in process.output()
+
+
 def set_weights(probe, weights):
     parameter = Parameter('objective.weights', value=weights).to_parameter_msg()
     request = SetParameters.Request(parameters=[parameter])
