@@ -31,11 +31,22 @@ def make(task):
 """
 
 
-def test_rewards_are_those_of_the_controller() -> None:
-    params_file = params_file_of('cartpole_swingup')
+OBJECTIVE = 'objective:\n      name: '
+WAVE = [0.1, 0.5, 0.7, 0.0, 0.0, 0.2, 1.1, 0.3]  # centre, amplitude, frequency, phase of each joint
+
+
+@pytest.mark.parametrize(
+    ('objective', 'goal'), [('cartpole_swingup', [0.3]), ('tracking', WAVE)], ids=['stays', 'moves']
+)
+def test_rewards_are_those_of_the_controller(
+    objective: str, goal: list[float], tmp_path: Path
+) -> None:
+    params_file = tmp_path / 'task.yaml'
+    text = params_file_of('cartpole_swingup').read_text()
+    params_file.write_text(text.replace(f'{OBJECTIVE}cartpole_swingup', f'{OBJECTIVE}{objective}'))
     states = np.random.default_rng(0).normal(size=(31, 4))
     pilot = Pilot(node_settings(params_file, 'mpc_controller', MpcSettings))
-    pilot.set_goal(np.array([0.3]))
+    pilot.set_goal(np.array(goal))
     pilot.begin(0, 0, explore=True)
     pilot.observe(states[0], 0)
     taken = []
@@ -46,7 +57,7 @@ def test_rewards_are_those_of_the_controller() -> None:
     transitions = Transitions.from_list([each for each in taken if each is not None])
     assert len(transitions) == 30
     unknown = dataclasses.replace(transitions, reward=np.full(30, np.nan))
-    found = scorer(params_file, [0.3])(unknown)
+    found = scorer(params_file, goal)(unknown)
     np.testing.assert_allclose(found.reward, transitions.reward, rtol=1e-14)
     assert not found.terminated.any()
     assert np.abs(scorer(params_file)(unknown).reward - found.reward).max() > 0.01
@@ -63,8 +74,7 @@ def test_an_objectives_termination_ends_episodes_and_wins_over_the_time_limit(
     monkeypatch.syspath_prepend(tmp_path)
     params_file = tmp_path / 'task.yaml'
     text = params_file_of('cartpole_swingup').read_text()
-    section = 'objective:\n      name: '
-    params_file.write_text(text.replace(f'{section}cartpole_swingup', f'{section}far_out'))
+    params_file.write_text(text.replace(f'{OBJECTIVE}cartpole_swingup', f'{OBJECTIVE}far_out'))
 
     state, next_state = np.random.default_rng(0).normal(size=(2, 30, 4))
     found = scorer(params_file)(

@@ -9,6 +9,7 @@ import pytest
 
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.settings import MpcSettings
+from mbrl_planner.objectives import ObjectiveSettings
 from mbrl_planner.planner import PlanRequest, PlanResult, WarmStart
 
 
@@ -76,3 +77,26 @@ def test_the_past_actions_are_those_executed_not_those_asked_for(settings: MpcSe
     pilot.begin(0, seed=0, explore=False)
     request = fly(pilot, 4, history=2)[-1]
     assert float(np.asarray(request.past_actions)[0, 0]) == pytest.approx(0.08)
+
+
+def test_a_goal_that_moves_is_asked_for_and_scored_where_it_is_at_each_step(
+    settings: MpcSettings,
+) -> None:
+    weights = ('control=0', 'hinge.position=0', 'slider.velocity=0', 'hinge.velocity=0')
+    objective = ObjectiveSettings('tracking', weights)
+    pilot = Pilot(dataclasses.replace(settings, objective=objective))
+    frequency, phase = 1.25, 0.1
+    pilot.set_goal(np.array([0.0, 1.0, frequency, phase, 0.0, 0.0, 0.0, 0.0]))
+    for _ in range(2):  # each episode begins with the goal's own phase
+        pilot.begin(0, seed=0, explore=False)
+        for step in range(8):
+            pilot.observe(np.zeros(4), step * 40_000_000)
+            transition = pilot.take_transition()
+            if transition is not None:  # into the state at this time
+                wanted = np.sin(2 * np.pi * frequency * 0.04 * step + phase)
+                assert transition.reward == pytest.approx(-(wanted**2))
+            request = pilot.plan_request()
+            turned = (phase + 2 * np.pi * frequency * 0.04 * step) % (2 * np.pi)
+            np.testing.assert_allclose(request.goal, [0, 1, frequency, turned, 0, 0, 0, 0])
+            pilot.take_plan(make_plan(0.0, 1))
+            pilot.act()

@@ -56,7 +56,7 @@ class Rollout:
             generators: one each, for what is drawn.
             past_actions: [R, (K - 1) * A], the actions that led to them, the newest first.
         """
-        self._goal = goal[:, None, None]
+        self._goal = goal
         self._propagation.begin(state, generators, past_actions)
 
     def __call__(self, actions: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,8 @@ class Rollout:
             assert imagined.reward is not None
             reward = imagined.reward
         else:
-            reward = self._objective.reward(states[:-1], steps, states[1:], self._goal)
+            goals = self._objective.goals(self._goal, len(steps))[:, None, :, None, None]
+            reward = self._objective.reward(states[:-1], steps, states[1:], goals)
             reward = reward.expand(states[1:].shape[:-1])
         over = self._over(imagined)
         if over is not None:
