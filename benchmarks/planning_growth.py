@@ -178,6 +178,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         panel.set_xticks(values, [str(n) for n in values])
         panel.minorticks_off()
         panel.grid(alpha=0.3)
+    panels[0, 0].set_ylim(0.7 * min(median.values()), 1.4 * max(median.values()))
     panels[1, 2].plot(TEAM, median[ALONE, TEAM], 'x', color='tab:red', label='one by one')
     panels[1, 2].legend()
     for row in panels:

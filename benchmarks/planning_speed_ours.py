@@ -38,17 +38,23 @@ class Ours:
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """See the module."""
-        torch.set_num_threads(self._threads)
         plan = PLANS[request['plan']]
         if request['what'] == 'ceiling':
-            widths = plan.architecture.widths
-            return {'gflop_s': ceiling(widths, plan.members, self._precision, request['seconds'])}
+            return {'gflop_s': self._ceiling(plan, request['seconds'])}
         try:
             if request['what'] == 'check':
                 return {'value': _return_of_nothing(plan)}
             return self._plan(plan, request['count'])
         except SettingsError as error:
             return {'missing': str(error)}
+
+    def _ceiling(self, plan: Plan, seconds: float) -> float:
+        before = torch.get_num_threads()  # the planner's own choice
+        torch.set_num_threads(self._threads)
+        try:
+            return ceiling(plan.architecture.widths, plan.members, self._precision, seconds)
+        finally:
+            torch.set_num_threads(before)
 
     def _plan(self, plan: Plan, count: int) -> dict[str, Any]:
         if plan.name not in self._planners:
