@@ -171,6 +171,11 @@ class MujocoRollout:
         self.model_steps = 0
         """Control steps made since ``begin``."""
 
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """What the columns of ``terms`` are."""
+        return tuple(self._objective.weights)
+
     def begin(
         self,
         state: torch.Tensor,

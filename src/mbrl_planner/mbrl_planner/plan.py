@@ -75,8 +75,9 @@ class PlanResult:
         iteration_best, iteration_mean, iteration_spread: [iterations], how the optimisation went,
             as ``optimizer.Iteration`` says.
         term_returns: what each term of the objective adds to the return, by its weight: summed
-            over the horizon until the episode ends, mean over the particles. Empty with a learned
-            reward; what the objective makes of the last state is not in it.
+            over the horizon until the episode ends, mean over the particles; a learned
+            reward is the one term ``model``. What the objective makes of the last state, and what
+            risk and disagreement cost, is not in it.
     """
 
     actions: np.ndarray

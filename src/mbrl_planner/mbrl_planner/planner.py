@@ -13,7 +13,9 @@ import torch
 
 from mbrl_common.seeding import derive_seed
 from mbrl_common.task import TaskSettings
+from mbrl_dynamics.chunks import use_threads
 from mbrl_dynamics.model import DynamicsModel
+from mbrl_dynamics.precision import check_device, fast_fp32
 from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.cem import Cem
 from mbrl_planner.icem import Icem
@@ -59,13 +61,15 @@ class Planner:
     """Plans in one model. The same request and the same model give the same plan, bit for bit,
     unless ``planner.time_budget`` cuts it short.
 
-    Sets the threads of torch in this process to ``planner.threads``: sums depend on how they are
-    split.
+    The model's rows are shared out to ``planner.threads`` threads; torch's own are set to one in
+    this process, as sums depend on how they are split.
     """
 
     def __init__(self, settings: PlannerSettings) -> None:
         planning = settings.planner
-        torch.set_num_threads(planning.threads)
+        check_device(planning.device)
+        use_threads(planning.threads)
+        fast_fp32()  # tried out now rather than in the first plan
         self._settings = settings
         self._task = settings.task
         self._low, self._high = settings.task.bounds
@@ -208,7 +212,7 @@ class Planner:
             index = torch.zeros(len(problems), dtype=torch.int64)
             steps += rollout.model_steps
         state_mean, state_std = (array.double().numpy() for array in rollout.trajectory(index))
-        terms = self._terms(rollout, index)
+        terms = rollout.terms(index).double().tolist()
         state_mean[:, 0] = [each.state for each in problems]
         # rounding a bound to float32 may put it outside
         clipped = np.clip(actions.double().numpy(), self._low, self._high)
@@ -228,21 +232,12 @@ class Planner:
                 iteration_best=best[robot],
                 iteration_mean=average[robot],
                 iteration_spread=spread[robot],
-                term_returns=terms[robot],
+                term_returns=dict(zip(rollout.term_names, terms[robot])),
             )
             if math.isfinite(value[robot])
             else self._failed(problem)
             for robot, problem in enumerate(problems)
         ]
-
-    def _terms(
-        self, rollout: Rollout | MujocoRollout, index: torch.Tensor
-    ) -> list[dict[str, float]]:
-        """What each term adds to the return of each robot's candidate."""
-        if self._settings.planner.reward == 'model' or isinstance(rollout, Rollout):
-            return [{} for _ in index]
-        rows = rollout.terms(index).double().tolist()
-        return [dict(zip(self._objective.weights, row)) for row in rows]
 
     def _failed(self, problem: Problem) -> PlanningFailedError:
         where = f'from the state {problem.state.tolist()}'

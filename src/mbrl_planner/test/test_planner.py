@@ -93,6 +93,18 @@ def test_the_predicted_return_is_that_of_the_predicted_states(planner, make_sett
     np.testing.assert_allclose(result.state_std, 0.0, atol=1e-6)
 
 
+@pytest.mark.parametrize('changes', [{}, {'optimizer__name': 'cem'}, {'planner__knots': 4}])
+def test_the_terms_of_a_plan_add_up_to_its_return(make_settings, snapshot, changes):
+    planner = Planner(make_settings(objective__weights=['control=0.3'], **changes))
+    planner.set_model(snapshot, 1)
+    result = planner.plan(PlanRequest(STATE))
+    assert list(result.term_returns) == ['tip', 'control']
+    control = -0.3 * (result.actions**2).sum()
+    assert result.term_returns['control'] == pytest.approx(control, rel=1e-5)
+    total = sum(result.term_returns.values())
+    assert total == pytest.approx(result.predicted_return, rel=1e-5, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ('changes', 'steps', 'elites'),
     [
