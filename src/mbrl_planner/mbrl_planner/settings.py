@@ -98,7 +98,7 @@ class PlanningSettings:
         choices=('fp32', 'bf16'),
     )
     threads: int = setting(
-        'threads of torch in this process; plans repeat bit for bit with 1', 1, ge=1, le=256
+        'threads that share the rows of the model; plans do not depend on them', 1, ge=1, le=256
     )
 
 
