@@ -9,11 +9,13 @@ but for a share alpha; the mean is returned.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 
-from mbrl_planner.optimizer import Evaluate, Solution, Start, select_elites
+from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start, select_elites
 from mbrl_planner.settings import OptimizerSettings
 
 CUT = 2.0
@@ -22,6 +24,8 @@ CUT = 2.0
 
 class Cem:
     """See the module; the interface is ``mbrl_planner.optimizer.Optimizer``."""
+
+    needs_gradient: ClassVar[bool] = False
 
     def __init__(self, settings: OptimizerSettings) -> None:
         self._common = settings
@@ -34,13 +38,17 @@ class Cem:
         high: torch.Tensor,
         start: Start,
         generators: Sequence[torch.Generator],
+        deadline: float = math.inf,
     ) -> Solution:
         """Optimise R problems at once; see ``Optimizer``."""
         alpha = self._settings.alpha
         mean = start.mean.clamp(low, high)
         variance = ((high - low) / 4).square().expand_as(mean)
         value = mean.new_full(mean.shape[:1], -math.inf)
+        iterations: list[Iteration] = []
         for _ in range(self._common.iterations):
+            if iterations and time.perf_counter() > deadline:
+                break
             active = (variance.amax((1, 2)) > self._settings.epsilon)[:, None, None]
             if not bool(active.any()):
                 break
@@ -48,7 +56,9 @@ class Cem:
             std = torch.minimum((to_bound / CUT).square(), variance).sqrt()
             noise = truncated_normal((self._common.candidates, *mean.shape[1:]), generators, mean)
             candidates = torch.addcmul(mean[:, None], noise, std[:, None]).clamp_(low, high)
-            elites = select_elites(candidates, evaluate(candidates), self._common.elites)
+            returns = evaluate(candidates)
+            iterations.append(Iteration.of(candidates, returns, low, high))
+            elites = select_elites(candidates, returns, self._common.elites)
             new_mean, new_variance = elites.fit(mean, variance)
             mean = torch.where(active, torch.lerp(new_mean, mean, alpha), mean)
             variance = torch.where(active, torch.lerp(new_variance, variance, alpha), variance)
@@ -59,6 +69,7 @@ class Cem:
             elites=mean[:, None][:, :0],
             value=value,
             index=None,
+            iterations=tuple(iterations),
         )
 
 

@@ -8,17 +8,22 @@ instead of joining them, so that the number of candidates says what a plan costs
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 
 from mbrl_planner.colored_noise import colored_noise
-from mbrl_planner.optimizer import Evaluate, Solution, Start, select_elites
+from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start, select_elites
 from mbrl_planner.settings import OptimizerSettings
 
 
 class Icem:
     """See the module; the interface is ``mbrl_planner.optimizer.Optimizer``."""
+
+    needs_gradient: ClassVar[bool] = False
 
     def __init__(self, settings: OptimizerSettings) -> None:
         self._common = settings
@@ -37,6 +42,7 @@ class Icem:
         high: torch.Tensor,
         start: Start,
         generators: Sequence[torch.Generator],
+        deadline: float = math.inf,
     ) -> Solution:
         """Optimise R problems at once; see ``Optimizer``."""
         settings = self._settings
@@ -45,7 +51,10 @@ class Icem:
         std = (settings.initial_std * (high - low) / 2).expand_as(mean)
         kept = start.elites[:, : self._kept].clamp(low, high)
         last = self._common.iterations - 1
+        iterations: list[Iteration] = []
         for iteration in range(self._common.iterations):
+            if iterations and time.perf_counter() > deadline:
+                break
             population = self.population(iteration)
             noise = colored_noise(
                 settings.colour_beta, (population, action_dim, horizon), generators, mean.dtype
@@ -55,7 +64,9 @@ class Icem:
             candidates[:, : kept.shape[1]] = kept
             if settings.add_mean and iteration == last:
                 candidates[:, -1] = mean
-            elites = select_elites(candidates, evaluate(candidates), self._common.elites)
+            returns = evaluate(candidates)
+            iterations.append(Iteration.of(candidates, returns, low, high))
+            elites = select_elites(candidates, returns, self._common.elites)
             new_mean, new_variance = elites.fit(mean, std.square())
             mean = torch.lerp(new_mean, mean, settings.alpha)
             std = torch.lerp(new_variance.sqrt(), std, settings.alpha)
@@ -67,4 +78,5 @@ class Icem:
             elites=kept,
             value=elites.returns[:, 0],
             index=elites.index[:, 0] if best else None,
+            iterations=tuple(iterations),
         )

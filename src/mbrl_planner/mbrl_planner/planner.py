@@ -76,6 +76,9 @@ class Planner:
         self._low32 = torch.tensor(self._low, dtype=torch.float32)
         self._high32 = torch.tensor(self._high, dtype=torch.float32)
         self._optimizer = make_optimizer(settings.optimizer)
+        # What is made in inference mode, which is a little faster, can have no gradient ever.
+        gradient = self._optimizer.needs_gradient
+        self._mode = torch.no_grad if gradient else torch.inference_mode
         self._knots = Knots(planning.horizon, planning.knots, planning.spline)
         self._objective = make_objective(settings.objective, settings.task)
         self._model: Model | None = None
@@ -162,7 +165,8 @@ class Planner:
             now = time.perf_counter()
             share = len(group) / waiting
             deadline = now + (began + budget - now) * share if budget else math.inf
-            answers.update(zip(group, self._solve(list(group.values()), deadline)))
+            with self._mode():
+                answers.update(zip(group, self._solve(list(group.values()), deadline)))
             waiting -= len(group)
         spent = time.perf_counter() - began
         return [
@@ -187,7 +191,6 @@ class Planner:
     def _history(self) -> int:
         return 1 if self._model is None else self._model.history
 
-    @torch.no_grad()
     def _solve(
         self, problems: Sequence[Problem], deadline: float
     ) -> list[PlanResult | PlannerError]:
@@ -198,9 +201,8 @@ class Planner:
         generators = [torch.Generator().manual_seed(each.seed) for each in problems]
         _begin(rollout, problems, generators)
         evaluate = self._knots.evaluate(rollout, low, high)
-        extra = {} if math.isinf(deadline) else {'deadline': deadline}
         solution = self._optimizer.optimize(
-            evaluate, low, high, self._start(problems), generators, **extra
+            evaluate, low, high, self._start(problems), generators, deadline
         )
         actions = self._knots.actions(solution.actions, low, high)
         value, index, steps = solution.value, solution.index, rollout.model_steps

@@ -105,6 +105,38 @@ def test_the_terms_of_a_plan_add_up_to_its_return(make_settings, snapshot, chang
     assert total == pytest.approx(result.predicted_return, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize('changes', [{}, {'optimizer__name': 'cem', 'planner__knots': 5}])
+def test_a_plan_says_how_its_iterations_went(make_settings, snapshot, changes):
+    planner = Planner(make_settings(optimizer__iterations=4, **changes))
+    planner.set_model(snapshot, 1)
+    result = planner.plan(PlanRequest(STATE))
+    best, mean, spread = result.iteration_best, result.iteration_mean, result.iteration_spread
+    assert best.shape == mean.shape == spread.shape == (4,)
+    assert (best > mean).all()
+    assert 0.2 < spread[0] < 0.7  # the distribution at the start has a deviation of 0.5
+    assert spread[-1] < spread[0]
+    if result.warm_start.elites.size:  # the best candidate of the last iteration is the plan
+        assert best[-1] == result.predicted_return
+
+
+@pytest.mark.parametrize('robots', [1, 3])
+def test_out_of_time_no_iteration_begins_but_the_first(make_settings, snapshot, robots):
+    plans = {}
+    for budget in (0.0, 1e-6, 1000.0):
+        planner = Planner(make_settings(optimizer__iterations=5, planner__time_budget=budget))
+        planner.set_model(snapshot, 1)
+        requests = [PlanRequest(STATE * robot, seed=robot) for robot in range(robots)]
+        first = planner.plan_many(requests[:1])[0].warm_start
+        requests[0] = dataclasses.replace(requests[0], warm_start=first)  # a batch of its own
+        plans[budget] = planner.plan_many(requests)
+    for never, short, long in zip(*plans.values()):
+        assert len(short.iteration_best) == 1
+        assert short.model_steps == 32 * HORIZON * 5
+        assert np.isfinite(short.predicted_return)
+        assert len(never.iteration_best) == len(long.iteration_best) == 5
+        assert never.model_steps == long.model_steps
+
+
 @pytest.mark.parametrize(
     ('changes', 'steps', 'elites'),
     [
@@ -305,3 +337,23 @@ def test_a_model_that_did_not_learn_what_is_asked_of_it_is_refused(make_settings
 def test_one_particle_cannot_be_matched(make_settings):
     with pytest.raises(SettingsError, match=r"'planner.particles' is 1; 'moment_matching' needs"):
         make_settings(planner__propagation='moment_matching', planner__particles=1)
+
+
+def test_threads_share_the_work_and_do_not_change_the_plan(make_settings, snapshot):
+    """Enough rows for several chunks: 5 x 400 in a step."""
+    plans = []
+    for threads in (1, 2, 1):
+        planner = Planner(
+            make_settings(
+                planner__threads=threads,
+                planner__propagation='ts_inf',
+                planner__horizon=3,
+                optimizer__candidates=500,
+            )
+        )
+        planner.set_model(snapshot, 1)
+        plans.append(planner.plan(PlanRequest(STATE, seed=3)))
+    assert torch.get_num_threads() == 1
+    for each in plans[1:]:
+        np.testing.assert_array_equal(each.actions, plans[0].actions)
+        assert each.predicted_return == plans[0].predicted_return
