@@ -5,7 +5,8 @@
 Each part is run by itself, with the populations and steps of a whole plan: the products with their
 activations; the model's prediction; the propagation, the rollout and the planner in a stand-in
 model that returns arrays made before; and the optimiser on returns made before. What lies between
-two of them is a part's own time. The parts take turns, so that each is disturbed alike; the last
+two of them is a part's own time. All use the same way of multiplying as the rollout, and record no
+gradients. The parts take turns, so that each is disturbed alike; the last
 line is what the parts do not add up to. With ``--operators`` torch's profiler lists the operators
 of the whole plan, too.
 
@@ -28,8 +29,10 @@ from csv_rows import append, cpu_name
 from planning_plans import PLANS, Plan
 from torch.profiler import ProfilerActivity, profile
 
-from mbrl_dynamics.ensemble import ACTIVATIONS
+from mbrl_dynamics.chunks import in_chunks
+from mbrl_dynamics.hidden_layers import HiddenLayers, Layer
 from mbrl_dynamics.model import DynamicsModel, Prediction
+from mbrl_dynamics.precision import fast_products
 from mbrl_dynamics.propagation import Propagation
 from mbrl_planner.objectives import make_objective
 from mbrl_planner.optimizer import Start
@@ -69,7 +72,6 @@ class Parts:
     """The parts of a plan, each a function to be timed."""
 
     def __init__(self, plan: Plan, threads: int) -> None:
-        torch.set_num_threads(threads)
         settings = plan.settings(planner__threads=threads)
         self._plan, self._settings = plan, settings
         self._model = DynamicsModel.from_bytes(plan.model())
@@ -86,7 +88,7 @@ class Parts:
         self._warm = self._warm_start(whole)
         self._actions = self._populations()
         self._variance = settings.planner.propagation not in ('mean', 'expectation')
-        self._inputs, self._chain = self._network()
+        self._inputs, self._hidden, self._last = self._network()
         self.parts: dict[str, Callable[[], Any]] = {
             'whole': lambda: whole.plan(self._request()),
             'stand_in': lambda: without.plan(self._request()),
@@ -124,7 +126,7 @@ class Parts:
     def _optimize(self, evaluate: Callable[[torch.Tensor], torch.Tensor] | None = None) -> None:
         low, high = (torch.tensor(b, dtype=torch.float32) for b in self._settings.task.bounds)
         made = iter(self._returns) if evaluate is None else iter(())
-        with torch.inference_mode():
+        with torch.no_grad():
             self._optimizer.optimize(
                 evaluate or (lambda actions: next(made)),
                 low,
@@ -138,7 +140,7 @@ class Parts:
         return [actions[..., 0].sum(-1) for actions in self._actions]
 
     def _carry(self, through: Rollout | Propagation) -> None:
-        with torch.inference_mode():
+        with torch.no_grad():
             state, generators = torch.zeros(1, self._plan.states), [torch.Generator()]
             if isinstance(through, Rollout):
                 through.begin(state, torch.zeros(1, 1), generators)
@@ -147,33 +149,33 @@ class Parts:
             for actions in self._actions:
                 through(actions)
 
-    def _network(self) -> tuple[list[torch.Tensor], list[tuple[torch.Tensor, torch.Tensor]]]:
+    def _network(self) -> tuple[list[torch.Tensor], HiddenLayers, Layer]:
         """Inputs of each iteration's steps, and layers: the last is the mean's, or both."""
         weights = self._plan.weights()
         inputs = []
         for actions in self._actions:
             rows = actions.shape[1] * -(-self._propagation.particles // self._model.members)
             inputs.append(torch.randn(self._model.members, rows, weights.layers[0][0].shape[1]))
-        chain = list(weights.layers)
+        *layers, (weight, bias) = weights.layers
         if not self._variance:  # the model leaves the variance out where no one asks for it
-            weight, bias = chain[-1]
             states = self._plan.states
-            chain[-1] = (weight[..., :states].contiguous(), bias[..., :states].contiguous())
-        return inputs, chain
+            weight, bias = weight[..., :states].contiguous(), bias[..., :states].contiguous()
+        return inputs, HiddenLayers(layers, self._plan.activation), (weight, bias)
 
     def _products(self) -> None:
-        activate = ACTIVATIONS[self._plan.activation].forward
-        with torch.inference_mode():
+        hidden, (weight, bias) = self._hidden, self._last
+
+        def through(inputs: torch.Tensor) -> torch.Tensor:
+            return torch.baddbmm(bias, hidden(inputs), weight)
+
+        with torch.no_grad(), fast_products():
             for inputs in self._inputs:
                 for _ in range(self._settings.planner.horizon):
-                    x = inputs
-                    for weight, bias in self._chain[:-1]:
-                        x = activate(torch.baddbmm(bias, x, weight))
-                    torch.baddbmm(self._chain[-1][1], x, self._chain[-1][0])
+                    in_chunks(lambda at: through(inputs[:, at]), inputs.shape[1], hidden.chunk)
 
     def _predict(self) -> None:
         states, actions = self._plan.states, self._plan.actions
-        with torch.inference_mode():
+        with torch.no_grad(), fast_products():
             for inputs in self._inputs:
                 state, action = inputs[..., :states], inputs[..., -actions:]
                 for _ in range(self._settings.planner.horizon):
