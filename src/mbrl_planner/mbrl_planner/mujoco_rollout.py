@@ -176,6 +176,11 @@ class MujocoRollout:
         """What the columns of ``terms`` are."""
         return tuple(self._objective.weights)
 
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """What the columns of ``terms`` are."""
+        return tuple(self._objective.weights)
+
     def begin(
         self,
         state: torch.Tensor,
@@ -193,7 +198,7 @@ class MujocoRollout:
         """Returns [R, N] of ``actions`` [R, N, H, A], in their dtype."""
         problems, candidates, horizon, _ = actions.shape
         start = self._start.repeat_interleave(candidates, 0).cpu().numpy()
-        flat = actions.detach().cpu().double()
+        flat = actions.detach().to(device='cpu', dtype=torch.float64, copy=True)
         states = self._dynamics(start, flat.flatten(0, 1).numpy())
         self.model_steps += problems * candidates * horizon
         # [H + 1, R, N, S] and [H, R, N, A]: as the objective's goals have the steps first
@@ -220,13 +225,17 @@ class MujocoRollout:
         return states, torch.zeros_like(states)
 
     def terms(self, index: torch.Tensor) -> torch.Tensor:
-        """What each term adds to the returns of candidates ``index`` [R], by its weight: [R, T]."""
+        """What each term adds to the returns of candidates ``index`` [R], by its weight: [R, T],
+        as ``Rollout.terms`` has it; columns as ``term_names``."""
         states, actions, over = (
             self._of(each, index) for each in (self._states, self._actions, self._over)
         )
         goals = self._objective.goals(self._goal, len(actions))
         parts = []
         for name, weight in self._objective.weights.items():
+            if weight == 0:
+                parts.append(states.new_zeros(len(index)))
+                continue
             part = self._objective.terms[name](states[:-1], actions, states[1:], goals)
             part = (weight * part).expand(actions.shape[:-1])
             parts.append(part.masked_fill(over[:-1], 0.0).sum(0))

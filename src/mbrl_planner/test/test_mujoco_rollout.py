@@ -115,6 +115,27 @@ def test_single_precision_actions_get_single_precision_returns(task, settings):
     assert rollout(torch.zeros(1, 2, 3, 1)).dtype == torch.float32
 
 
+def test_what_is_said_of_terms_is_of_the_candidates_evaluated_and_none_of_weight_zero(
+    task, settings
+):
+    objective = Objective(
+        name='x',
+        terms={
+            'broken': lambda s, a, n, g: torch.full_like(n[..., 0], torch.nan),
+            'action': lambda s, a, n, g: a[..., 0],
+        },
+        weights={'broken': 0.0, 'action': 2.0},
+    )
+    rollout = MujocoRollout(task, objective, settings)
+    rollout.begin(torch.zeros(1, 4), torch.zeros(1, 0), [])
+    actions = torch.ones(1, 2, 3, 1, dtype=torch.float64)
+    returns = rollout(actions)
+    actions.zero_()  # the optimiser's to do with as it likes
+    assert returns.tolist() == [[6.0, 6.0]]
+    assert rollout.term_names == ('broken', 'action')
+    assert rollout.terms(torch.tensor([1])).tolist() == [[0.0, 6.0]]
+
+
 def counting(limit, **more):
     """One per step; the episode ends where the cart is beyond the limit."""
     return Objective(
