@@ -20,6 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,13 +166,13 @@ class Parts:
     def _products(self) -> None:
         hidden, (weight, bias) = self._hidden, self._last
 
-        def through(inputs: torch.Tensor) -> torch.Tensor:
-            return torch.baddbmm(bias, hidden(inputs), weight)
+        def through(inputs: torch.Tensor, at: slice) -> torch.Tensor:
+            return torch.baddbmm(bias, hidden(inputs[:, at]), weight)
 
         with torch.no_grad(), fast_products():
             for inputs in self._inputs:
                 for _ in range(self._settings.planner.horizon):
-                    in_chunks(lambda at: through(inputs[:, at]), inputs.shape[1], hidden.chunk)
+                    in_chunks(partial(through, inputs), inputs.shape[1], hidden.chunk)
 
     def _predict(self) -> None:
         states, actions = self._plan.states, self._plan.actions
