@@ -176,11 +176,6 @@ class MujocoRollout:
         """What the columns of ``terms`` are."""
         return tuple(self._objective.weights)
 
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """What the columns of ``terms`` are."""
-        return tuple(self._objective.weights)
-
     def begin(
         self,
         state: torch.Tensor,
