@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mbrl_common.seeding import derive_seed
+from mbrl_common.settings import SettingsError
 from mbrl_common.task import TaskSettings
 from mbrl_dynamics.chunks import use_threads
 from mbrl_dynamics.model import DynamicsModel
@@ -66,6 +67,7 @@ class Planner:
     """
 
     def __init__(self, settings: PlannerSettings) -> None:
+        """Raises SettingsError: the backend cannot do what is asked of it."""
         planning = settings.planner
         check_device(planning.device)
         use_threads(planning.threads)
@@ -78,6 +80,14 @@ class Planner:
         self._optimizer = make_optimizer(settings.optimizer)
         # What is made in inference mode, which is a little faster, can have no gradient ever.
         gradient = self._optimizer.needs_gradient
+        if gradient and planning.backend == 'mujoco':
+            raise SettingsError(
+                [
+                    f"parameter 'optimizer.name' is {settings.optimizer.name!r}, which follows the "
+                    "gradient of the returns; the backend 'mujoco' has none: plan in the 'model', "
+                    'or with another optimiser'
+                ]
+            )
         self._mode = torch.no_grad if gradient else torch.inference_mode
         self._knots = Knots(planning.horizon, planning.knots, planning.spline)
         self._objective = make_objective(settings.objective, settings.task)

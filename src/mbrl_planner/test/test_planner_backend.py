@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from mbrl_common.settings import SettingsError
+from mbrl_planner import planner as module
 from mbrl_planner.objectives import ObjectiveSettings
+from mbrl_planner.optimizer import Solution
 from mbrl_planner.planner import Planner, PlanRequest, PlanRequestError
 
 TRUE = {'planner__backend': 'mujoco', 'planner__simulator': 'cartpole_pets'}
@@ -45,3 +49,39 @@ def test_weights_change_in_the_true_model_too(make_settings):
     planner.set_objective(ObjectiveSettings('cartpole_swingup', ('control=10',)))
     careful = planner.plan(PlanRequest(STATE))
     assert np.abs(careful.actions).mean() < 0.5 * np.abs(plain.actions).mean()
+
+
+class Ascent:
+    """Gradient ascent from the middle of the range, some small steps."""
+
+    needs_gradient = True
+
+    def __init__(self, settings):
+        self._steps = settings.iterations
+
+    def optimize(self, evaluate, low, high, start, generators, deadline=np.inf):
+        """See ``Optimizer``."""
+        mean = start.mean
+        for _ in range(self._steps):
+            with torch.enable_grad():
+                candidate = mean[:, None].clone().requires_grad_()
+                (slope,) = torch.autograd.grad(evaluate(candidate).sum(), candidate)
+            mean = (mean + 0.02 * slope[:, 0]).clamp(low, high)
+        return Solution(mean, mean, mean[:, None][:, :0], mean[:, 0, 0], None)
+
+
+@pytest.mark.parametrize('changes', [{}, {'planner__knots': 6, 'planner__spline': 'cubic'}])
+def test_an_optimiser_that_needs_it_gets_a_gradient(make_settings, snapshot, monkeypatch, changes):
+    monkeypatch.setattr(module, 'make_optimizer', Ascent)
+    returns = []
+    for steps in (1, 20):
+        planner = Planner(make_settings(optimizer__iterations=steps, **changes))
+        planner.set_model(snapshot, 1)
+        returns.append([planner.plan(PlanRequest(s * STATE)).predicted_return for s in (1, 3)])
+    assert (np.array(returns[1]) > np.array(returns[0]) + 1e-3).all()
+
+
+def test_such_an_optimiser_is_refused_where_there_is_no_gradient(make_settings, monkeypatch):
+    monkeypatch.setattr(module, 'make_optimizer', Ascent)
+    with pytest.raises(SettingsError, match="which follows the gradient .* 'mujoco' has none"):
+        Planner(make_settings(**TRUE))
