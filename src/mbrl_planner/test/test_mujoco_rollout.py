@@ -195,7 +195,8 @@ class Unstable:
 
 
 @pytest.fixture
-def unstable(monkeypatch):
+def unstable(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where MuJoCo logs its warnings
     monkeypatch.setattr(mujoco_rollout, '_make_model', lambda name: Unstable().make_model())
     return build(
         TaskSettings,
