@@ -66,7 +66,7 @@ class Ascent:
             with torch.enable_grad():
                 candidate = mean[:, None].clone().requires_grad_()
                 (slope,) = torch.autograd.grad(evaluate(candidate).sum(), candidate)
-            mean = (mean + 0.02 * slope[:, 0]).clamp(low, high)
+            mean = (mean + 0.3 * slope[:, 0]).clamp(low, high)
         return Solution(mean, mean, mean[:, None][:, :0], mean[:, 0, 0], None)
 
 
@@ -83,5 +83,5 @@ def test_an_optimiser_that_needs_it_gets_a_gradient(make_settings, snapshot, mon
 
 def test_such_an_optimiser_is_refused_where_there_is_no_gradient(make_settings, monkeypatch):
     monkeypatch.setattr(module, 'make_optimizer', Ascent)
-    with pytest.raises(SettingsError, match="which follows the gradient .* 'mujoco' has none"):
+    with pytest.raises(SettingsError, match=r"which follows the gradient .* 'mujoco' has none"):
         Planner(make_settings(**TRUE))
