@@ -69,7 +69,8 @@ class PlanResult:
         predicted_return: sum of predicted rewards over the horizon.
         warm_start: of this plan, not shifted yet.
         model_version: of the model planned with; 0: planned in the true model.
-        model_steps: rows x members x steps spent, all of them.
+        model_steps: rows x members x steps spent, all of them; in a batch, an equal share, also of
+            what was spent while others were not done yet.
         planning_time: wall clock [s]; in a batch, that of the whole batch.
         history: K, states that the model sees: the next request wants K - 1 past ones.
         iteration_best, iteration_mean, iteration_spread: [iterations], how the optimisation went,

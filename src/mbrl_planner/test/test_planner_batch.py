@@ -25,6 +25,14 @@ WAYS = [
     {'optimizer__name': 'cem'},
     {'optimizer__icem__execute_best': False},
     {'optimizer__name': 'cem', 'planner__propagation': 'ts_inf', 'planner__particles': 7},
+    # Robots are done after different iterations, and wait for the others.
+    {
+        'optimizer__name': 'cem',
+        'optimizer__iterations': 6,
+        'optimizer__cem__epsilon': 0.5,
+        'planner__propagation': 'ts_inf',
+        'planner__particles': 7,
+    },
     {'planner__propagation': 'ts1', 'planner__particles': 7},
     {'planner__propagation': 'moment_matching', 'planner__particles': 3},
     {'planner__knots': 5, 'planner__spline': 'cubic'},
@@ -42,7 +50,7 @@ def assert_same_plan(got, expected):
         np.testing.assert_allclose(
             getattr(got.warm_start, name), getattr(expected.warm_start, name), rtol=0, atol=2e-3
         )
-    assert got.model_steps == expected.model_steps
+    assert got.model_steps >= expected.model_steps
     assert got.model_version == expected.model_version
 
 
