@@ -1,7 +1,8 @@
 """Open loop against closed loop on the cart-pole: replanning every k steps, warm start or not.
 
 Return and roughness of the actions, with a perfect model (MuJoCo, which is what is controlled)
-and with imperfect ones (learned from nothing). Open loop executes a whole plan before the next is made.
+and with imperfect ones (learned from nothing). Open loop executes a whole plan before the next is
+made.
 
     python benchmarks/replanning_on_cartpole.py
 
