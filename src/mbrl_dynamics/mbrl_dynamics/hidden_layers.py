@@ -1,7 +1,8 @@
-"""Hidden layers of all members at once, with memory that is used again.
+"""Hidden layers of all members at once, with memory that is used again where that pays.
 
-Fresh memory for every layer would cost page faults, which can take as long as the products. Where
-gradients are recorded every layer keeps its own.
+Fresh memory for large layers costs page faults, which can take as long as the products. Small ones
+get theirs from the allocator faster than from here, and where gradients are recorded every layer
+keeps its own.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from mbrl_dynamics.ensemble import ACTIVATIONS
 
 Layer = tuple[Tensor, Tensor]
 """Weight [E, I, O] and bias [E, 1, O]."""
-CACHE = 800_000
+CACHE = 1_600_000
 """Bytes of one layer's activations that stay in a core's cache from one operation to the next."""
 _Buffers = tuple[list[Tensor], list[Tensor | None], Tensor | None]
+SMALL = 131_072
+"""Bytes below which the C library does not ask the system for memory each time."""
 _SIZES = 8  # numbers of rows whose memory is kept
 
 _aten = torch.ops.aten
@@ -49,13 +52,11 @@ class HiddenLayers:
         self._layers = layers
         self._activation = activation
         self._memory = threading.local()
-
-    @property
-    def chunk(self) -> int:
+        row = 4 * layers[0][0].shape[0] * max(weight.shape[2] for weight, _ in layers)
+        self.chunk = max(1, CACHE // row)
         """Rows whose activations fit the cache."""
-        members, _, _ = self._layers[0][0].shape
-        widest = max(weight.shape[2] for weight, _ in self._layers)
-        return max(1, CACHE // (4 * members * widest))
+        self._few = SMALL // row
+        self._rounds = any(weight.dtype != layers[0][0].dtype for weight, _ in layers)
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> HiddenLayers:
         """The same with every tensor replaced by what a function makes of it."""
@@ -68,9 +69,13 @@ class HiddenLayers:
         return HiddenLayers([self._layers[0], *later], self._activation)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Features; without a gradient to record they are overwritten by this thread's next."""
-        if torch.is_grad_enabled() and x.requires_grad:
+        """Features; they may be overwritten by this thread's next, unless they have a gradient."""
+        if x.shape[1] <= self._few or (torch.is_grad_enabled() and x.requires_grad):
             activate = ACTIVATIONS[self._activation].forward
+            if not self._rounds:
+                for weight, bias in self._layers:
+                    x = activate(torch.baddbmm(bias, x, weight))
+                return x
             kind = x.dtype
             for weight, bias in self._layers:
                 x = activate(torch.baddbmm(bias, x.to(weight.dtype), weight))

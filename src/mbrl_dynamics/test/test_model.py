@@ -197,9 +197,18 @@ def test_a_gradient_is_that_of_finite_differences(activation: str) -> None:
     assert torch.autograd.gradcheck(everything, (state, action))
 
 
-def test_with_a_gradient_it_predicts_the_same(architecture: Architecture) -> None:
+@pytest.mark.parametrize('activation', ACTIVATIONS)
+def test_with_a_gradient_it_predicts_the_same(activation: str) -> None:
+    """Whether the rows are so few that memory is not used again, or not."""
+    architecture = Architecture(Encoding(4, 1, (1,)), 3, (64, 64), activation)
     model = make_model(make_ensemble(architecture))
-    state, action = torch.randn(3, 20, 4), torch.randn(3, 20, 1)
+    for rows in (20, 300):
+        assert (rows <= model._hidden._few) == (rows == 20) and rows <= model._hidden.chunk
+        check_gradient_changes_nothing(model, rows)
+
+
+def check_gradient_changes_nothing(model: DynamicsModel, rows: int) -> None:
+    state, action = torch.randn(3, rows, 4), torch.randn(3, rows, 1)
     plain = model.predict(state, action)
     assert not plain.mean.requires_grad
     recorded = model.predict(state.requires_grad_(), action)
@@ -211,9 +220,9 @@ def test_with_a_gradient_it_predicts_the_same(architecture: Architecture) -> Non
 def test_predictions_are_not_overwritten_by_later_ones(architecture: Architecture) -> None:
     model = make_model(make_ensemble(architecture))
     with torch.inference_mode():
-        first = model.predict_mean(torch.zeros(3, 20, 4), torch.zeros(3, 20, 1))
+        first = model.predict_mean(torch.zeros(3, 9000, 4), torch.zeros(3, 9000, 1))
     before = first.clone()
-    model.predict_mean(torch.ones(3, 20, 4), torch.ones(3, 20, 1))
+    model.predict_mean(torch.ones(3, 9000, 4), torch.ones(3, 9000, 1))
     assert torch.equal(first, before)
 
 
