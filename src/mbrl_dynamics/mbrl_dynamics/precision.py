@@ -24,6 +24,8 @@ ACCURATE = 1e-5
 """Largest error of a product, as a share of its largest entry, that counts as that of fp32."""
 MARGIN = 1.2
 """How many times faster the other way must be: a close call would differ from run to run."""
+MANY = 100
+"""Rows of each member from which the faster way pays."""
 _REPEATS = 7
 _SHAPE = (5, 200, 200)  # members, rows, units
 
@@ -64,12 +66,14 @@ def fast_fp32() -> bool:
 
 
 @contextlib.contextmanager
-def fast_products() -> Iterator[None]:
+def fast_products(rows: int) -> Iterator[None]:
     """fp32 products in the faster way while in here, if ``fast_fp32`` found it exact and faster.
+
+    Products of fewer ``rows`` than ``MANY`` stay as they are: oneDNN takes longer to begin one.
 
     Only here, so that what is trained in the same process comes out as in any other.
     """
-    if not fast_fp32():
+    if rows < MANY or not fast_fp32():
         yield
         return
     with _permitted():

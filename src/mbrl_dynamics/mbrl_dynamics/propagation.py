@@ -194,6 +194,8 @@ class Propagation:
         self.particles = count
         """Particles of each candidate."""
         self._slots = -(-count // self._groups)
+        self.rows = self._slots
+        """Rows of each member that a candidate takes."""
         self._spare = self._groups * self._slots - count  # slots that stay empty
         inverse = 1.0 / model.target_scale
         self._unit = inverse / max(1, int(torch.isfinite(model.target_scale).sum()))

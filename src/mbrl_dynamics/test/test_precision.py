@@ -29,7 +29,9 @@ def rounds() -> torch.Tensor:
 
 def test_products_are_exact_in_there_and_as_before_after() -> None:
     before = torch.backends.mkldnn.matmul.fp32_precision
-    with precision.fast_products():
+    with precision.fast_products(precision.MANY - 1):
+        assert torch.backends.mkldnn.matmul.fp32_precision == before
+    with precision.fast_products(precision.MANY):
         assert (torch.backends.mkldnn.matmul.fp32_precision == 'bf16') is precision.fast_fp32()
         inside = rounds()
     assert torch.backends.mkldnn.matmul.fp32_precision == before

@@ -92,7 +92,8 @@ class Rollout:
     def __call__(self, actions: torch.Tensor) -> torch.Tensor:
         """Returns [R, N] of ``actions`` [R, N, H, A]."""
         there = actions.to(self._device)
-        with fast_products():
+        rows = actions.shape[0] * actions.shape[1] * self._propagation.rows
+        with fast_products(rows):
             imagined = self._propagation(there)
         over = self._over(imagined)
         self._last = _Evaluated(
