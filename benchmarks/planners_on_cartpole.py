@@ -101,11 +101,11 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 lines.setdefault(group, []).append((steps, runs.best_returns(parts[model])))
         for group, points in lines.items():
             points.sort()
-            steps = [point[0] for point in points]
+            places = [point[0] for point in points]
             middle = [statistics.median(point[1]) for point in points]
             below = [m - min(point[1]) for m, point in zip(middle, points)]
             above = [max(point[1]) - m for m, point in zip(middle, points)]
-            axis.errorbar(steps, middle, (below, above), marker='o', capsize=2, label=group)
+            axis.errorbar(places, middle, (below, above), marker='o', capsize=2, label=group)
         axis.axhline(runs.SOLVED, color='grey', linestyle=':', linewidth=1)
         axis.set(xscale='log', xlabel='model steps per action', title=f'{model} model')
     axes[0].set_ylabel('return: median and range of the seeds')

@@ -169,14 +169,14 @@ class Parts:
         def through(inputs: torch.Tensor, at: slice) -> torch.Tensor:
             return torch.baddbmm(bias, hidden(inputs[:, at]), weight)
 
-        with torch.no_grad(), fast_products():
+        with torch.no_grad(), fast_products(self._inputs[0].shape[1]):
             for inputs in self._inputs:
                 for _ in range(self._settings.planner.horizon):
                     in_chunks(partial(through, inputs), inputs.shape[1], hidden.chunk)
 
     def _predict(self) -> None:
         states, actions = self._plan.states, self._plan.actions
-        with torch.no_grad(), fast_products():
+        with torch.no_grad(), fast_products(self._inputs[0].shape[1]):
             for inputs in self._inputs:
                 state, action = inputs[..., :states], inputs[..., -actions:]
                 for _ in range(self._settings.planner.horizon):

@@ -20,6 +20,15 @@ setup(
     extras_require={'test': ['pytest']},
     entry_points={
         'console_scripts': ['planner = mbrl_planner.planner_node:main'],
+        'mbrl_planner.optimizers': [
+            'cem = mbrl_planner.cem:Cem',
+            'gradient = mbrl_planner.gradient:Gradient',
+            'hybrid = mbrl_planner.hybrid:Hybrid',
+            'icem = mbrl_planner.icem:Icem',
+            'mppi = mbrl_planner.mppi:Mppi',
+            'pddm = mbrl_planner.pddm:Pddm',
+            'random_shooting = mbrl_planner.random_shooting:RandomShooting',
+        ],
         'mbrl_planner.objectives': [
             'cartpole_swingup = mbrl_planner.objectives.cartpole:cartpole_swingup',
             'quadratic = mbrl_planner.objectives.quadratic:quadratic',

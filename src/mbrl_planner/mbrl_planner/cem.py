@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 
 from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start, select_elites
-from mbrl_planner.settings import OptimizerSettings
+from mbrl_planner.optimizer_settings import OptimizerSettings
 
 CUT = 2.0
 """Where the normal distribution is cut off [standard deviations]."""

@@ -17,7 +17,7 @@ import torch
 
 from mbrl_planner.colored_noise import colored_noise
 from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start, select_elites
-from mbrl_planner.settings import OptimizerSettings
+from mbrl_planner.optimizer_settings import OptimizerSettings
 
 
 class Icem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +18,9 @@ from mbrl_dynamics.chunks import use_threads
 from mbrl_dynamics.model import DynamicsModel
 from mbrl_dynamics.precision import check_device, fast_fp32
 from mbrl_dynamics.snapshot import SnapshotError
-from mbrl_planner.cem import Cem
-from mbrl_planner.icem import Icem
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
-from mbrl_planner.optimizer import Iteration, Optimizer, Start
+from mbrl_planner.optimizer import Iteration, Start
+from mbrl_planner.optimizers import make_optimizer
 from mbrl_planner.plan import (
     ModelOutdatedError,
     NoModelError,
@@ -33,14 +32,12 @@ from mbrl_planner.plan import (
 )
 from mbrl_planner.requests import Problem, check_request
 from mbrl_planner.rollout import Model, Rollout
-from mbrl_planner.settings import OptimizerSettings, PlannerSettings, PlanningSettings
+from mbrl_planner.settings import PlannerSettings, PlanningSettings
 from mbrl_planner.splines import Knots
 from mbrl_planner.warm_start import WarmStart
 
 if TYPE_CHECKING:
     from mbrl_planner.mujoco_rollout import MujocoRollout
-
-_OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {'cem': Cem, 'icem': Icem}
 
 
 __all__ = [
@@ -292,11 +289,6 @@ def _curves(iterations: Sequence[Iteration], robots: int) -> np.ndarray:
     """Best, mean and spread of each iteration, [3, R, iterations], float64."""
     rows = [torch.stack([each.best, each.mean, each.spread]).double() for each in iterations]
     return torch.stack(rows, -1).numpy() if rows else np.empty((3, robots, 0))
-
-
-def make_optimizer(settings: OptimizerSettings) -> Optimizer:
-    """The optimiser that the settings name."""
-    return _OPTIMIZERS[settings.name](settings)
 
 
 def check_model(model: Model, task: TaskSettings, planning: PlanningSettings) -> None:

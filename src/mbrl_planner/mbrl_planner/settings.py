@@ -12,6 +12,7 @@ from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
 from mbrl_dynamics.propagation import WAYS
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
+from mbrl_planner.optimizer_settings import OptimizerSettings, unknown_optimizer
 from mbrl_planner.splines import KINDS, fewest_knots
 
 
@@ -103,75 +104,19 @@ class PlanningSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class CemSettings:
-    """What CEM alone knows; defaults are PETS's."""
-
-    alpha: float = setting('share of the old mean and variance that is kept', 0.1, ge=0.0, le=1.0)
-    epsilon: float = setting('stop when no variance is above this [action units^2]', 1e-3, ge=0.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class IcemSettings:
-    """What iCEM alone knows; Pinneri et al. (2020) give the meaning and the ranges."""
-
-    colour_beta: float = setting(
-        'exponent of the noise: its power falls with frequency^-beta; 0 is white',
-        2.0,
-        ge=0.0,
-        le=10.0,
-    )
-    decay: float = setting(
-        'candidates are divided by this after each iteration', 1.25, ge=1.0, le=10.0
-    )
-    keep_fraction: float = setting(
-        'share of the elites that are candidates again, in the next iteration and the next plan',
-        0.3,
-        ge=0.0,
-        le=1.0,
-    )
-    alpha: float = setting('share of the old mean and deviation that is kept', 0.1, ge=0.0, le=1.0)
-    initial_std: float = setting(
-        'standard deviation at the start, as a share of half the action range',
-        0.5,
-        ge=1e-3,
-        le=10.0,
-    )
-    add_mean: bool = setting('make the mean a candidate of the last iteration', True)
-    execute_best: bool = setting('return the best candidate; otherwise the mean', True)
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerSettings:
-    """The optimiser; groups of the ones not chosen are not used."""
-
-    name: str = setting('optimiser', 'icem', choices=('icem', 'cem'))
-    candidates: int = setting('action sequences in the first iteration', 32, ge=2, le=1_000_000)
-    iterations: int = setting('refinements of a plan', 2, ge=1, le=1000)
-    elites: int = setting('best candidates that the next distribution is fitted to', 8, ge=1)
-    cem: CemSettings = CemSettings()
-    icem: IcemSettings = IcemSettings()
-
-    def __post_init__(self) -> None:
-        if self.elites >= self.candidates:
-            raise SettingsError(
-                [
-                    f"parameter 'optimizer.elites' is {self.elites}; it must be below "
-                    f"'optimizer.candidates', which is {self.candidates}"
-                ]
-            )
-
-
-@dataclasses.dataclass(frozen=True)
 class PlannerSettings:
     """All settings of a planner; an objective that does not exist or fit is refused here."""
 
     task: TaskSettings
     objective: ObjectiveSettings
     planner: PlanningSettings = PlanningSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()  # noqa: RUF009 - it is frozen
 
     def __post_init__(self) -> None:
         problems = [*_planning_problems(self.planner), *_backend_problems(self.planner)]
+        unknown = unknown_optimizer(self.optimizer.name)
+        if unknown is not None:
+            problems.append(unknown)
         if problems:
             raise SettingsError(problems)
         make_objective(self.objective, self.task)
