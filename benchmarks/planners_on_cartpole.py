@@ -47,7 +47,8 @@ def settings_of(optimizer: str, candidates: int, iterations: int) -> dict[str, A
             'optimizer.name': optimizer,
             'optimizer.candidates': max(2, candidates),
             'optimizer.iterations': iterations,
-            'optimizer.elites': max(1, candidates // 4) if candidates > 4 else 1,
+            'optimizer.elites': max(1, candidates // 4),
+            'optimizer.gradient.starts': candidates if optimizer == 'gradient' else 4,
         }
     }
 
