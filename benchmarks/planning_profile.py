@@ -37,7 +37,8 @@ from mbrl_dynamics.precision import fast_products
 from mbrl_dynamics.propagation import Propagation
 from mbrl_planner.objectives import make_objective
 from mbrl_planner.optimizer import Start
-from mbrl_planner.planner import Planner, PlanRequest, make_optimizer
+from mbrl_planner.optimizers import make_optimizer
+from mbrl_planner.planner import Planner, PlanRequest
 from mbrl_planner.rollout import Rollout
 from mbrl_planner.warm_start import WarmStart
 

@@ -20,7 +20,7 @@ from mbrl_dynamics.model import DynamicsModel
 from mbrl_dynamics.transition import Transition
 from mbrl_planner.objectives import Objective
 from mbrl_planner.optimizer import Start, cold_start
-from mbrl_planner.planner import make_optimizer
+from mbrl_planner.optimizers import make_optimizer
 from mbrl_planner.rollout import Rollout
 from mbrl_planner.settings import OptimizerSettings, PlanningSettings
 from mbrl_planner.warm_start import WarmStart

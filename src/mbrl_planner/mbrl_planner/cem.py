@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import torch
 
+from mbrl_planner.draws import uniform
 from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start, select_elites
 from mbrl_planner.optimizer_settings import OptimizerSettings
 
@@ -78,7 +79,5 @@ def truncated_normal(
 ) -> torch.Tensor:
     """Standard normal numbers within ``CUT``, [R, *shape], one generator per problem."""
     inside = math.erf(CUT / math.sqrt(2))
-    noise = torch.empty(len(generators), *shape, dtype=like.dtype)
-    for problem, generator in zip(noise, generators):
-        problem.uniform_(-inside, inside, generator=generator)
+    noise = uniform(shape, generators, like.dtype, -inside, inside)
     return noise.erfinv_().mul_(math.sqrt(2)).clamp_(-CUT, CUT)

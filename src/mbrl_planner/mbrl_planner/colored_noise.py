@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 
+from mbrl_planner.draws import normal
+
 
 @functools.lru_cache(maxsize=16)
 def _amplitudes(beta: float, length: int, dtype: torch.dtype) -> torch.Tensor:
@@ -49,9 +51,7 @@ def colored_noise(
     """
     length = shape[-1]
     amplitudes = _amplitudes(beta, length, dtype)
-    parts = torch.empty(len(generators), *shape[:-1], length // 2 + 1, 2, dtype=dtype)
-    for problem, generator in zip(parts, generators):
-        problem.normal_(generator=generator)
+    parts = normal((*shape[:-1], length // 2 + 1, 2), generators, dtype)
     coefficients = torch.view_as_complex(parts.mul_(amplitudes))
     noise: torch.Tensor = torch.fft.irfft(coefficients, n=length, dim=-1)
     return noise

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import torch
 
+from mbrl_planner.draws import uniform
 from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start
 from mbrl_planner.optimizer_settings import GradientSettings, OptimizerSettings
 
@@ -44,10 +45,7 @@ class Gradient:
         """Optimise R problems at once; see ``Optimizer``. Starts are the mean, the elites given,
         and random sequences."""
         count = self._settings.starts
-        shape = (len(generators), count, *start.mean.shape[1:])
-        share = torch.empty(shape, dtype=start.mean.dtype)
-        for part, generator in zip(share, generators):
-            part.uniform_(generator=generator)
+        share = uniform((count, *start.mean.shape[1:]), generators, start.mean.dtype)
         candidates = low + (high - low) * share
         given = torch.cat([start.mean[:, None], start.elites], dim=1)[:, :count]
         candidates[:, : given.shape[1]] = given.clamp(low, high)

@@ -7,6 +7,7 @@ Optimization", with the refinement after the sampling instead of within it.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -39,6 +40,8 @@ class Hybrid:
     ) -> Solution:
         """Optimise R problems at once; see ``Optimizer``."""
         sampled = self._sampling.optimize(evaluate, low, high, start, generators, deadline)
+        if time.perf_counter() > deadline:
+            return sampled
         # The best kept elite is the sequence that iCEM would execute.
         others = sampled.elites[:, 1 : self._settings.refined]
         candidates = torch.cat([sampled.actions[:, None], others], dim=1)

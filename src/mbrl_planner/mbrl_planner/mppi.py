@@ -14,9 +14,10 @@ from typing import ClassVar
 
 import torch
 
+from mbrl_planner.draws import normal
 from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start
 from mbrl_planner.optimizer_settings import OptimizerSettings
-from mbrl_planner.reward_weighted import normal, weighted_mean
+from mbrl_planner.reward_weighted import weighted_mean
 
 
 class Mppi:
@@ -45,7 +46,7 @@ class Mppi:
         for _ in range(self._common.iterations):
             if iterations and time.perf_counter() > deadline:
                 break
-            noise = normal((self._common.candidates, *mean.shape[1:]), generators, mean)
+            noise = normal((self._common.candidates, *mean.shape[1:]), generators, mean.dtype)
             noise[:, 0] = 0.0
             candidates = torch.addcmul(mean[:, None], noise, std).clamp_(low, high)
             returns = evaluate(candidates)

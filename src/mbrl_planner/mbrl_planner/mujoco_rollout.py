@@ -8,20 +8,17 @@ by ``mujoco.rollout`` in threads. It is deterministic: there is one particle, wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 
 import mujoco
 import mujoco.rollout
 import numpy as np
 import torch
 
+from mbrl_common.plugins import make_plugin
 from mbrl_common.settings import SettingsError
 from mbrl_common.task import TaskSettings
 from mbrl_planner.objectives import Objective
-from mbrl_planner.settings import PlanningSettings
-
-GROUP = 'mbrl_sim_bridge.environments'
-"""Entry points of this group are classes with ``make_model() -> mujoco.MjModel``."""
+from mbrl_planner.settings import SIMULATORS, PlanningSettings
 
 _FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
 _SCALAR_JOINTS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
@@ -255,15 +252,4 @@ class MujocoRollout:
 
 
 def _make_model(simulator: str) -> mujoco.MjModel:
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if simulator not in found:
-        known = ', '.join(map(repr, sorted(found))) or '(none is installed)'
-        raise SettingsError(
-            [f"parameter 'planner.simulator' is {simulator!r}; it must be one of {known}"]
-        )
-    try:
-        return found[simulator].load()().make_model()
-    except Exception as error:  # a third party's code: whatever it raises, say whose it is
-        raise SettingsError(
-            [f"parameter 'planner.simulator': {simulator!r} ({found[simulator].value}): {error}"]
-        ) from error
+    return make_plugin(SIMULATORS, simulator, 'planner.simulator').make_model()

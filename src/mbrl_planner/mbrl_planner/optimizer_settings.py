@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from importlib.metadata import entry_points
 
 from mbrl_common.settings import SettingsError, setting
 
 GROUP = 'mbrl_planner.optimizers'
 """Entry points of this group are functions ``make(settings: OptimizerSettings) -> Optimizer``."""
-
-
-def optimizer_names() -> list[str]:
-    """Names of all installed optimisers."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
-
-
-def unknown_optimizer(name: str) -> str | None:
-    """What is wrong with the name of an optimiser; None: there is one of that name."""
-    known = optimizer_names()
-    if name in known:
-        return None
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f' (did you mean {close[0]!r}?)' if close else ''
-    return (
-        f"parameter 'optimizer.name' is {name!r}; it must be one of "
-        f'{", ".join(map(repr, known)) or "(none is installed)"}{hint}'
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,9 +138,7 @@ class OptimizerSettings:
 
     name: str = setting('optimiser, in the entry-point group mbrl_planner.optimizers', 'icem')
     candidates: int = setting('action sequences in the first iteration', 32, ge=2, le=1_000_000)
-    iterations: int = setting(
-        "refinements of a plan; of 'gradient', its steps", 2, ge=1, le=100_000
-    )
+    iterations: int = setting("refinements of a plan; of 'gradient', its steps", 2, ge=1, le=1000)
     elites: int = setting('best candidates that the next distribution is fitted to', 8, ge=1)
     options: tuple[str, ...] = setting(
         "settings of an optimiser from another package, each as 'name=value'", ()

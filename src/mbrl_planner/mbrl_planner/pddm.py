@@ -16,9 +16,10 @@ from typing import ClassVar
 
 import torch
 
+from mbrl_planner.draws import normal
 from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start
 from mbrl_planner.optimizer_settings import OptimizerSettings
-from mbrl_planner.reward_weighted import normal, weighted_mean
+from mbrl_planner.reward_weighted import weighted_mean
 
 
 class Pddm:
@@ -48,7 +49,7 @@ class Pddm:
         for _ in range(self._common.iterations):
             if iterations and time.perf_counter() > deadline:
                 break
-            noise = normal((count, *mean.shape[1:]), generators, mean) * std
+            noise = normal((count, *mean.shape[1:]), generators, mean.dtype) * std
             noise[:, count - calm :] *= settings.calm_sigma
             candidates = (mean[:, None] + filtered(noise, settings.beta)).clamp_(low, high)
             returns = evaluate(candidates)

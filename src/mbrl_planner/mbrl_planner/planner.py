@@ -16,7 +16,7 @@ from mbrl_common.settings import SettingsError
 from mbrl_common.task import TaskSettings
 from mbrl_dynamics.chunks import use_threads
 from mbrl_dynamics.model import DynamicsModel
-from mbrl_dynamics.precision import check_device, fast_fp32
+from mbrl_dynamics.precision import fast_fp32
 from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.optimizer import Iteration, Start
@@ -51,7 +51,6 @@ __all__ = [
     'PlanningFailedError',
     'WarmStart',
     'check_model',
-    'make_optimizer',
 ]
 
 
@@ -66,7 +65,6 @@ class Planner:
     def __init__(self, settings: PlannerSettings) -> None:
         """Raises SettingsError: the backend cannot do what is asked of it."""
         planning = settings.planner
-        check_device(planning.device)
         use_threads(planning.threads)
         fast_fp32()  # tried out now rather than in the first plan
         self._settings = settings

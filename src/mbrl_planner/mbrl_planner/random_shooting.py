@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import torch
 
+from mbrl_planner.draws import uniform
 from mbrl_planner.optimizer import Evaluate, Iteration, Solution, Start, select_elites
 from mbrl_planner.optimizer_settings import OptimizerSettings
 
@@ -37,17 +38,16 @@ class RandomShooting:
         deadline: float = math.inf,
     ) -> Solution:
         """Optimise R problems at once; see ``Optimizer``."""
-        problems, horizon, action_dim = start.mean.shape
+        horizon, action_dim = start.mean.shape[1:]
         drawn = -(-horizon // self._hold)
         best = start.mean.clamp(low, high)
         iterations: list[Iteration] = []
         for _ in range(self._common.iterations):
             if iterations and time.perf_counter() > deadline:
                 break
-            share = torch.empty(problems, self._common.candidates, drawn, action_dim)
-            for part, generator in zip(share, generators):
-                part.uniform_(generator=generator)
-            share = share.to(best).repeat_interleave(self._hold, dim=2)[:, :, :horizon]
+            shape = (self._common.candidates, drawn, action_dim)
+            share = uniform(shape, generators, best.dtype)
+            share = share.repeat_interleave(self._hold, dim=2)[:, :, :horizon]
             candidates = torch.lerp(low.expand_as(share), high.expand_as(share), share)
             candidates[:, 0] = best
             returns = evaluate(candidates)

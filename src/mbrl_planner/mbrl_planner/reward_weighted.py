@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 
@@ -24,13 +22,3 @@ def weighted_mean(
     share = torch.where(finite, weights / total, 0.0)
     new = (share[:, :, None, None].to(candidates.dtype) * candidates).sum(1)
     return torch.where(finite.any(1)[:, None, None], new, mean)
-
-
-def normal(
-    shape: tuple[int, ...], generators: Sequence[torch.Generator], like: torch.Tensor
-) -> torch.Tensor:
-    """Standard normal numbers [R, *shape], one generator per problem."""
-    noise = torch.empty(len(generators), *shape, dtype=like.dtype)
-    for problem, generator in zip(noise, generators):
-        problem.normal_(generator=generator)
-    return noise

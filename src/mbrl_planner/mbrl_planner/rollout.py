@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from mbrl_common.settings import SettingsError
-from mbrl_dynamics.precision import check_device, fast_products
+from mbrl_dynamics.precision import fast_products
 from mbrl_dynamics.propagation import Imagined, Model, Propagation, root
 from mbrl_planner.objectives import Objective
 from mbrl_planner.settings import PlanningSettings
@@ -45,7 +45,7 @@ class Rollout:
     """
 
     def __init__(self, model: Model, objective: Objective, settings: PlanningSettings) -> None:
-        """Raises SettingsError: the device is not there, or the model cannot be placed on it."""
+        """Raises SettingsError: the model cannot be placed on the device."""
         self._objective = objective
         self._penalty = settings.disagreement_penalty
         self._aversion = settings.risk_aversion
@@ -239,7 +239,6 @@ def _placed(model: Model, settings: PlanningSettings) -> Model:
     """The model where and as exact as the settings say."""
     if (settings.device, settings.precision) == ('cpu', 'fp32'):
         return model
-    check_device(settings.device)
     if not hasattr(model, 'placed'):
         raise SettingsError(
             [

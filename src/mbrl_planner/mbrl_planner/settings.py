@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 
-import torch
-
+from mbrl_common.plugins import find_plugin
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
+from mbrl_dynamics.precision import check_device
 from mbrl_dynamics.propagation import WAYS
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
-from mbrl_planner.optimizer_settings import OptimizerSettings, unknown_optimizer
+from mbrl_planner.optimizer_settings import GROUP as OPTIMIZERS
+from mbrl_planner.optimizer_settings import OptimizerSettings
 from mbrl_planner.splines import KINDS, fewest_knots
+
+SIMULATORS = 'mbrl_sim_bridge.environments'
+"""Entry points of this group are classes with ``make_model() -> mujoco.MjModel``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +105,9 @@ class PlanningSettings:
         'threads that share the rows of the model; plans do not depend on them', 1, ge=1, le=256
     )
 
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
 
 @dataclasses.dataclass(frozen=True)
 class PlannerSettings:
@@ -114,9 +120,10 @@ class PlannerSettings:
 
     def __post_init__(self) -> None:
         problems = [*_planning_problems(self.planner), *_backend_problems(self.planner)]
-        unknown = unknown_optimizer(self.optimizer.name)
-        if unknown is not None:
-            problems.append(unknown)
+        try:
+            find_plugin(OPTIMIZERS, self.optimizer.name, 'optimizer.name')
+        except SettingsError as error:
+            problems += error.problems
         if problems:
             raise SettingsError(problems)
         make_objective(self.objective, self.task)
@@ -139,20 +146,17 @@ def _planning_problems(planner: PlanningSettings) -> Iterator[str]:
             f"parameter 'planner.knots' is {planner.knots}; a spline {planner.spline!r} must "
             f'have at least {fewest_knots(planner.spline)}'
         )
-    if planner.device == 'cuda' and not torch.cuda.is_available():
-        yield "parameter 'planner.device' is 'cuda', and torch finds none here; it must be 'cpu'"
 
 
 def _backend_problems(planner: PlanningSettings) -> Iterator[str]:
     """What the true model cannot do."""
     if planner.backend != 'mujoco':
         return
-    known = sorted({point.name for point in entry_points(group='mbrl_sim_bridge.environments')})
-    if planner.simulator not in known:
-        yield (
-            f"parameter 'planner.simulator' is {planner.simulator!r}; with the backend 'mujoco' it "
-            f'must be one of {", ".join(map(repr, known)) or "(none is installed)"}'
-        )
+    try:
+        find_plugin(SIMULATORS, planner.simulator, 'planner.simulator')
+    except SettingsError as error:
+        for problem in error.problems:
+            yield f"{problem}; the backend 'mujoco' plans in it"
     for name in ('reward', 'termination'):
         if getattr(planner, name) == 'model':
             yield (

@@ -11,7 +11,7 @@ from mbrl_dynamics.model import DynamicsModel, Prediction
 from mbrl_dynamics.propagation import WAYS
 from mbrl_planner.objectives import Objective
 from mbrl_planner.optimizer import cold_start
-from mbrl_planner.planner import make_optimizer
+from mbrl_planner.optimizers import make_optimizer
 from mbrl_planner.rollout import Rollout
 from mbrl_planner.settings import PlanningSettings
 

@@ -48,7 +48,7 @@ def test_wrong_parameters_are_refused_with_what_would_be_right(make_settings, ch
         ({'planner__worst_share': 0.0}, "'planner.worst_share' is 0.0"),
         (
             {'planner__backend': 'mujoco'},
-            "'planner.simulator' is ''; with the backend 'mujoco' it must be one of .*'cartpole_pe",
+            "'planner.simulator' is ''; it must be one of .*'cartpole_pets'.*the backend 'mujoco'",
         ),
         (
             {

@@ -9,7 +9,7 @@ import torch
 from mbrl_planner.mujoco_rollout import MujocoDynamics, MujocoRollout
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.optimizer import Start, cold_start
-from mbrl_planner.planner import make_optimizer
+from mbrl_planner.optimizers import make_optimizer
 from mbrl_planner.settings import PlanningSettings
 from mbrl_planner.warm_start import WarmStart
 

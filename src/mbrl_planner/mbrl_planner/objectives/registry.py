@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from importlib.metadata import entry_points
-
+from mbrl_common.plugins import make_plugin, plugin_names
 from mbrl_common.settings import SettingsError
 from mbrl_common.task import TaskSettings
 from mbrl_planner.objectives.base import Objective
@@ -16,7 +14,7 @@ GROUP = 'mbrl_planner.objectives'
 
 def objective_names() -> list[str]:
     """Names of all installed objectives."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return plugin_names(GROUP)
 
 
 def make_objective(settings: ObjectiveSettings, task: TaskSettings) -> Objective:
@@ -26,29 +24,7 @@ def make_objective(settings: ObjectiveSettings, task: TaskSettings) -> Objective
         SettingsError: unknown name or term, a wrong goal, a plug-in that cannot be loaded, or a
             task that the objective does not fit.
     """
-    found = entry_points(group=GROUP, name=settings.name)
-    if len({point.value for point in found}) > 1:
-        places = ', '.join(sorted({point.value for point in found}))
-        raise SettingsError(
-            [f"parameter 'objective.name': {settings.name!r} is claimed by several: {places}"]
-        )
-    if not found:
-        known = objective_names()
-        close = difflib.get_close_matches(settings.name, known, n=1)
-        hint = f' (did you mean {close[0]!r}?)' if close else ''
-        raise SettingsError(
-            [
-                f"parameter 'objective.name' is {settings.name!r}; it must be one of "
-                f'{", ".join(map(repr, known)) or "(none is installed)"}{hint}'
-            ]
-        )
-    point = next(iter(found))
-    try:
-        objective: Objective = point.load()(task)
-    except Exception as error:  # a third party's code: whatever it raises, say whose it is
-        raise SettingsError(
-            [f"parameter 'objective.name': {settings.name!r} ({point.value}): {error}"]
-        ) from error
+    objective: Objective = make_plugin(GROUP, settings.name, 'objective.name', task)
     try:
         objective = objective.with_weights(settings.weight_values())
     except ValueError as error:

@@ -6,13 +6,12 @@ there is what the parameter ``sim.environment`` says, and the object is called w
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Protocol
 
 import mujoco
 import numpy as np
 
-from mbrl_common.settings import SettingsError
+from mbrl_common.plugins import make_plugin
 
 GROUP = 'mbrl_sim_bridge.environments'
 
@@ -35,13 +34,7 @@ def make_environment(name: str) -> Environment:
     """Make the environment of that name.
 
     Raises:
-        SettingsError: if there is none, with the names that there are.
+        SettingsError: if there is none, with the names that there are, or it cannot be loaded.
     """
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in found:
-        known = ', '.join(repr(each) for each in sorted(found)) or 'none; is the package built?'
-        raise SettingsError(
-            [f"parameter 'sim.environment' is {name!r}; it must be an installed one: {known}"]
-        )
-    environment: Environment = found[name].load()()
+    environment: Environment = make_plugin(GROUP, name, 'sim.environment')
     return environment
