@@ -6,18 +6,19 @@ MuJoCo; with a learned one the task is learned from nothing, one random trial an
 
 from __future__ import annotations
 
+import argparse
 import concurrent.futures
-import csv
 import importlib.metadata
 import math
 import multiprocessing
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from csv_rows import read, write
 
 from mbrl_bringup.learn import Episode, learn
 from mbrl_bringup.tasks import params_file_of
@@ -26,24 +27,6 @@ from mbrl_common.taskfile import node_parameters
 TASK = 'cartpole_swingup'
 SOLVED = 175.0
 MODELS = ('true', 'learned')
-COLUMNS = (
-    'group',
-    'setting',
-    'model',
-    'task',
-    'environment',
-    'torch',
-    'mujoco',
-    'seed',
-    'trial',
-    'total_steps',
-    'episode_return',
-    'roughness',
-    'model_steps',
-    'plan_time_p50',
-    'wall_time',
-)
-
 Overrides = Mapping[str, Mapping[str, Any]]
 
 
@@ -124,7 +107,7 @@ def run_all(jobs: Sequence[Job], path: Path, workers: int) -> None:
             job = running[future]
             found = future.result()
             rows += found
-            write(path, rows)
+            write(path, sorted(rows, key=_order))
             best = max(float(row['episode_return']) for row in found)
             left = (time.monotonic() - began) / done * (len(todo) - done)
             print(
@@ -134,32 +117,9 @@ def run_all(jobs: Sequence[Job], path: Path, workers: int) -> None:
             )
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; none if there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(newline='') as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the rows, in an order that does not depend on when a run ended."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(
-            sorted(
-                rows,
-                key=lambda row: (
-                    row['group'],
-                    row['setting'],
-                    row['model'],
-                    int(row['seed']),
-                    int(row['trial']),
-                ),
-            )
-        )
+def _order(row: Mapping[str, Any]) -> tuple[str, str, str, int, int]:
+    """An order that does not depend on when a run ended."""
+    return row['group'], row['setting'], row['model'], int(row['seed']), int(row['trial'])
 
 
 def best_returns(rows: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -177,12 +137,6 @@ def median_of(rows: Sequence[Mapping[str, Any]], column: str) -> float:
     return statistics.median(values) if values else math.nan
 
 
-def with_range(values: Sequence[float], digits: int = 1) -> str:
-    """Median, and lowest to highest."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f'{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})'
-
-
 def by_setting(
     rows: Sequence[Mapping[str, Any]],
 ) -> Iterator[tuple[str, str, dict[str, list[Mapping[str, Any]]]]]:
@@ -194,3 +148,39 @@ def by_setting(
             if row['setting'] == setting:
                 parts[row['model']].append(row)
         yield group, setting, parts
+
+
+def main(
+    name: str,
+    doc: str,
+    parser: argparse.ArgumentParser,
+    jobs: Callable[[argparse.Namespace], Iterable[Job]],
+    table: Callable[[list[dict[str, Any]]], Iterator[str]],
+    draw: Callable[[list[dict[str, Any]], Path], None],
+) -> None:
+    """Run what is missing, print the table, draw the picture.
+
+    Args:
+        name: of the study, and of its files.
+        doc: what it is, in a line.
+        parser: with the study's own options; those that all share are added.
+        jobs: all runs that the options ask for.
+        table: of the rows, in Markdown.
+        draw: the picture of the rows into a file.
+    """
+    here = Path(__file__).parent
+    picture = here.parent / 'docs' / 'images' / f'{name}.png'
+    parser.description = doc.split('\n')[0]
+    parser.add_argument('--models', nargs='+', default=list(MODELS), choices=MODELS)
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
+    parser.add_argument('--workers', type=int, default=2, help='runs at a time')
+    parser.add_argument('--table', action='store_true', help='only print and draw what is there')
+    parser.add_argument('--csv', type=Path, default=here / 'results' / f'{name}.csv')
+    parser.add_argument('--picture', type=Path, default=picture)
+    arguments = parser.parse_args()
+    if not arguments.table:
+        run_all(list(jobs(arguments)), arguments.csv, arguments.workers)
+    rows = read(arguments.csv)
+    print('\n'.join(table(rows)))
+    arguments.picture.parent.mkdir(parents=True, exist_ok=True)
+    draw(rows, arguments.picture)

@@ -14,10 +14,8 @@ and draws docs/images/gradient_against_sampling.png; ``--table`` runs nothing.
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.metadata
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +23,8 @@ from typing import Any
 
 import matplotlib as mpl
 import torch
+from csv_rows import read, write
+from seeds import plot_ranges, with_range
 
 from mbrl_common.settings import build
 from mbrl_planner.optimizer import cold_start
@@ -59,8 +59,14 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
         'elites': ROWS // 100,
         'icem.decay': 1.0,
     },
-    'MPPI': {'name': 'mppi', 'candidates': ROWS // 10, 'iterations': 10},
-    'PDDM': {'name': 'pddm', 'candidates': ROWS // 10, 'iterations': 10},
+    # Returns are means over the steps, from 0 to 1: what weighs them must be as fine.
+    'MPPI': {
+        'name': 'mppi',
+        'candidates': ROWS // 10,
+        'iterations': 10,
+        'mppi.temperature': 0.005,
+    },
+    'PDDM': {'name': 'pddm', 'candidates': ROWS // 10, 'iterations': 10, 'pddm.kappa': 200.0},
     'gradient': {
         'name': 'gradient',
         'gradient.starts': 10,
@@ -137,11 +143,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         cells = []
         for name in names:
             values = _returns(rows, name, dimension, horizon)
-            cells.append(
-                f'{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})'
-                if values
-                else '-'
-            )
+            cells.append(with_range(values, 3))
         yield f'| {dimension} | {horizon} | {" | ".join(cells)} |'
 
 
@@ -162,10 +164,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis: plt.Axes, name: str, places: tuple[int, ...], at: Callable[[int], tuple[int, int]]
     ) -> None:
         values = [_returns(rows, name, *at(place)) or [math.nan] for place in places]
-        middle = [statistics.median(each) for each in values]
-        low = [m - min(each) for m, each in zip(middle, values)]
-        high = [max(each) - m for m, each in zip(middle, values)]
-        axis.errorbar(places, middle, (low, high), marker='o', capsize=2, label=name)
+        plot_ranges(axis, places, values, label=name)
         axis.set_xscale('log')
         axis.set_xticks(places, [str(place) for place in places])
 
@@ -191,19 +190,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.table:
-        with arguments.csv.open(newline='') as file:
-            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        rows = read(arguments.csv)
     else:
         rows = []
         for dimension, horizon in settings():
             for name in OPTIMIZERS:
                 rows += [run(name, dimension, horizon, seed) for seed in arguments.seeds]
             print(f'dimension {dimension}, horizon {horizon} done', flush=True)
-        arguments.csv.parent.mkdir(parents=True, exist_ok=True)
-        with arguments.csv.open('w', newline='') as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write(arguments.csv, rows)
     print('\n'.join(table(rows)))
     draw(rows, arguments.picture)
 

@@ -14,13 +14,15 @@ medians; ``--settings NAME ...`` runs some of them, ``--table`` prints the table
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.metadata
 import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from csv_rows import read, write
+from seeds import with_range
 
 from mbrl_bringup.learn import Episode, learn
 from mbrl_bringup.tasks import params_file_of
@@ -65,22 +67,6 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 MORE_TRIALS = {'learned reward': 16}
-COLUMNS = (
-    'setting',
-    'task',
-    'environment',
-    'torch',
-    'mujoco',
-    'seed',
-    'trial',
-    'steps',
-    'total_steps',
-    'episode_return',
-    'holdout_error',
-    'training_time',
-    'wall_time',
-    'plan_time_p50',
-)
 
 
 def run(name: str, seed: int, trials: int) -> Iterator[dict[str, Any]]:
@@ -143,16 +129,11 @@ def table(rows: list[dict[str, str]]) -> Iterator[str]:
         planned = [row for each in runs.values() for row in each[1:]]
         training = statistics.median(float(row['training_time']) for row in planned)
         plan = statistics.median(float(row['plan_time_p50']) for row in planned) * 1e3
-        steps = _range(solved, 0) if solved else '-'
+        steps = with_range(solved, 0) if solved else '-'
         yield (
-            f'| {name} | {_range(fourth, 1)} | {_range(last, 1)} | {steps} | {training:.1f} '
+            f'| {name} | {with_range(fourth)} | {with_range(last)} | {steps} | {training:.1f} '
             f'| {plan:.1f} | {len(solved)} of {len(runs)} |'
         )
-
-
-def _range(values: list[float], digits: int) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f'{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})'
 
 
 def main() -> None:
@@ -166,7 +147,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.table:
         began = time.monotonic()
-        old = _read(arguments.csv)
+        old = read(arguments.csv)
         todo = [(name, seed) for name in arguments.settings for seed in arguments.seeds]
         redone = {(name, str(seed)) for name, seed in todo}
         rows: list[dict[str, Any]] = [
@@ -178,27 +159,15 @@ def main() -> None:
             elapsed = time.monotonic() - began
             left = elapsed / (done + 1) * (len(todo) - done - 1)
             print(f'{done + 1} of {len(todo)} runs, about {left / 60:.0f} min left', flush=True)
-    print('\n'.join(table(_read(arguments.csv))))
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline='') as file:
-        return list(csv.DictReader(file))
+    print('\n'.join(table(read(arguments.csv))))
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     order = {name: place for place, name in enumerate(SETTINGS)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(
-            sorted(
-                rows, key=lambda row: (order[row['setting']], int(row['seed']), int(row['trial']))
-            )
-        )
+    write(
+        path,
+        sorted(rows, key=lambda row: (order[row['setting']], int(row['seed']), int(row['trial']))),
+    )
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
 """Every optimiser on the cart-pole: return against model steps per action.
 
-Each optimiser is tried with several budgets, with the true MuJoCo model (an episode of each seed)
-and with a model learned from nothing (eight trials of each seed, the best return counts).
+Each optimiser is tried with several budgets, with the true MuJoCo model (an episode of each seed;
+not those that need a gradient) and with a model learned from nothing (eight trials of each seed,
+the best return counts).
 
     python benchmarks/planners_on_cartpole.py
 
@@ -12,20 +13,16 @@ docs/images/planners_on_cartpole.png; ``--only cem mppi`` runs some, ``--table``
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cartpole_runs as runs
 import matplotlib as mpl
+from seeds import plot_ranges, with_range
 
 mpl.use('Agg')
 from matplotlib import pyplot as plt
-
-ROOT = Path(__file__).parent
-RESULTS = ROOT / 'results' / 'planners_on_cartpole.csv'
-PICTURE = ROOT.parent / 'docs' / 'images' / 'planners_on_cartpole.png'
 
 # Candidates and iterations; for the gradient its starts and steps.
 BUDGETS: dict[str, tuple[tuple[int, int], ...]] = {
@@ -53,14 +50,14 @@ def settings_of(optimizer: str, candidates: int, iterations: int) -> dict[str, A
     }
 
 
-def jobs(optimizers: list[str], models: list[str], seeds: list[int]) -> Iterator[runs.Job]:
+def jobs(arguments: argparse.Namespace) -> Iterator[runs.Job]:
     """All runs, those of one seed after those of another."""
-    for seed in seeds:
-        for optimizer in optimizers:
+    for seed in arguments.seeds:
+        for optimizer in arguments.only:
             for candidates, iterations in BUDGETS[optimizer]:
                 name = f'{optimizer} {candidates} x {iterations}'
                 overrides = settings_of(optimizer, candidates, iterations)
-                for model in models:
+                for model in arguments.models:
                     if model == 'true' and optimizer in NO_GRADIENT:
                         continue
                     yield optimizer, name, overrides, model, seed, 8
@@ -82,7 +79,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
                 continue
             cells += [
                 f'{runs.median_of(part, "model_steps"):,.0f}',
-                runs.with_range(runs.best_returns(part)),
+                with_range(runs.best_returns(part)),
             ]
         learned = runs.best_returns(parts['learned'])
         solved = sum(value >= runs.SOLVED for value in learned)
@@ -102,37 +99,21 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 lines.setdefault(group, []).append((steps, runs.best_returns(parts[model])))
         for group, points in lines.items():
             points.sort()
-            places = [point[0] for point in points]
-            middle = [statistics.median(point[1]) for point in points]
-            below = [m - min(point[1]) for m, point in zip(middle, points)]
-            above = [max(point[1]) - m for m, point in zip(middle, points)]
-            axis.errorbar(places, middle, (below, above), marker='o', capsize=2, label=group)
+            places, returns = zip(*points)
+            plot_ranges(axis, places, returns, label=group)
         axis.axhline(runs.SOLVED, color='grey', linestyle=':', linewidth=1)
         axis.set(xscale='log', xlabel='model steps per action', title=f'{model} model')
     axes[0].set_ylabel('return: median and range of the seeds')
     axes[1].legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
 def main() -> None:
     """Run what is missing, print the table, draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument('--only', nargs='+', default=list(BUDGETS), choices=list(BUDGETS))
-    parser.add_argument('--models', nargs='+', default=list(runs.MODELS), choices=runs.MODELS)
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
-    parser.add_argument('--workers', type=int, default=2, help='runs at a time')
-    parser.add_argument('--table', action='store_true', help='only print and draw what is there')
-    parser.add_argument('--csv', type=Path, default=RESULTS)
-    parser.add_argument('--picture', type=Path, default=PICTURE)
-    arguments = parser.parse_args()
-    if not arguments.table:
-        todo = list(jobs(arguments.only, arguments.models, arguments.seeds))
-        runs.run_all(todo, arguments.csv, arguments.workers)
-    rows = runs.read(arguments.csv)
-    print('\n'.join(table(rows)))
-    draw(rows, arguments.picture)
+    runs.main('planners_on_cartpole', __doc__, parser, jobs, table, draw)
 
 
 if __name__ == '__main__':

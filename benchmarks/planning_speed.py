@@ -145,7 +145,7 @@ def measure(
     settle = (lambda run: run() | {'others': -1.0}) if arguments.quick else quietly
     count = 2 if arguments.quick else PLANS[suite]
     rows: list[dict[str, Any]] = []
-    gflop = 0.0
+    gflop: dict[str, float] = {}  # a peer counts none: it need not compute what we do
     for repetition, (name, contender) in itertools.product(
         range(-1, arguments.repetitions), contenders.items()
     ):
@@ -158,7 +158,7 @@ def measure(
             ceiling = settle(ask)['gflop_s']
         run = partial(contender.ask, {**request, 'what': 'plan', 'count': count})
         if repetition < 0:  # warms up, all that is kept between plans
-            gflop = contender.ask(run.args[0] | {'count': 1}).get('gflop', gflop)
+            gflop[name] = contender.ask(run.args[0] | {'count': 1}).get('gflop', 0.0)
             continue
         result = settle(run)
         median = statistics.median(result['seconds'])
@@ -170,8 +170,8 @@ def measure(
                 'plans': len(result['seconds']),
                 'seconds_p50': round(median, 6),
                 'seconds_p99': round(float(np.percentile(result['seconds'], 99)), 6),
-                'gflop': round(gflop, 4),
-                'gflop_per_s': round(gflop / median, 1),
+                'gflop': round(gflop[name], 4),
+                'gflop_per_s': round(gflop[name] / median, 1),
                 'ceiling_gflop_per_s': round(ceiling, 1),
                 'others': result['others'],
             }
@@ -205,7 +205,11 @@ def summarise(rows: list[dict[str, Any]]) -> None:
             statistics.median(row[key] for row in own)
             for key in ('gflop_per_s', 'ceiling_gflop_per_s', 'seconds_p99')
         )
-        share = f', {rate / ceiling:.2f} of the ceiling {ceiling:.0f}' if ceiling else ''
+        share = (
+            f', {rate:.0f} GFLOP/s, {rate / ceiling:.2f} of the ceiling {ceiling:.0f}'
+            if ceiling
+            else ''
+        )
         ratios = ''.join(
             f', {statistics.median(t / o for t, o in zip(seconds[peer], seconds[name])):.2f} x '
             f'{peer}'
@@ -214,7 +218,7 @@ def summarise(rows: list[dict[str, Any]]) -> None:
         )
         print(
             f'  {name:22s} {statistics.median(seconds[name]) * 1e3:9.2f} ms (p99 {slow * 1e3:.2f})'
-            f', {rate:.0f} GFLOP/s{share}{ratios}'
+            f'{share}{ratios}'
         )
 
 

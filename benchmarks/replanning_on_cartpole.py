@@ -13,28 +13,25 @@ draws docs/images/replanning_on_cartpole.png; ``--table`` runs nothing.
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cartpole_runs as runs
 import matplotlib as mpl
+from seeds import plot_ranges, with_range
 
 mpl.use('Agg')
 from matplotlib import pyplot as plt
 
-ROOT = Path(__file__).parent
-RESULTS = ROOT / 'results' / 'replanning_on_cartpole.csv'
-PICTURE = ROOT.parent / 'docs' / 'images' / 'replanning_on_cartpole.png'
 EVERY = (1, 2, 5, 10, 20)
 HORIZON = 20
 WARM, COLD = 'warm start', 'cold start'
 
 
-def jobs(models: list[str], seeds: list[int]) -> Iterator[runs.Job]:
+def jobs(arguments: argparse.Namespace) -> Iterator[runs.Job]:
     """All runs, those of one seed after those of another."""
-    for seed in seeds:
+    for seed in arguments.seeds:
         for every in EVERY:
             for group in (WARM, COLD):
                 overrides = {
@@ -44,7 +41,7 @@ def jobs(models: list[str], seeds: list[int]) -> Iterator[runs.Job]:
                     },
                     'planner': {'planner.horizon': HORIZON},
                 }
-                for model in models:
+                for model in arguments.models:
                     yield group, f'every {every}, {group}', overrides, model, seed, 8
 
 
@@ -63,7 +60,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
                 cells += ['-', '-']
                 continue
             cells += [
-                runs.with_range(runs.best_returns(part)),
+                with_range(runs.best_returns(part)),
                 f'{runs.median_of(part, "roughness"):.3f}',
             ]
         yield f'| {setting} | {" | ".join(cells)} |'
@@ -82,12 +79,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             points.sort(key=lambda point: point[0])
             every = [point[0] for point in points]
             returns = [runs.best_returns(part) for _, part in points]
-            middle = [statistics.median(values) for values in returns]
-            low = [m - min(values) for m, values in zip(middle, returns)]
-            high = [max(values) - m for m, values in zip(middle, returns)]
             label = f'{model} model, {group}'
             kind: dict[str, Any] = {'color': colour, 'linestyle': style, 'marker': 'o'}
-            axes[0].errorbar(every, middle, (low, high), capsize=2, label=label, **kind)
+            plot_ranges(axes[0], every, returns, label=label, **kind)
             rough = [runs.median_of(part, 'roughness') for _, part in points]
             axes[1].plot(every, rough, label=label, **kind)
     for axis in axes:
@@ -96,7 +90,6 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes[0].set_ylabel('return: median and range of the seeds')
     axes[1].set_ylabel('mean change of the action, share of half its range')
     axes[0].legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -107,20 +100,7 @@ def _every(setting: str) -> int:
 
 def main() -> None:
     """Run what is missing, print the table, draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--models', nargs='+', default=list(runs.MODELS), choices=runs.MODELS)
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
-    parser.add_argument('--workers', type=int, default=2, help='runs at a time')
-    parser.add_argument('--table', action='store_true', help='only print and draw what is there')
-    parser.add_argument('--csv', type=Path, default=RESULTS)
-    parser.add_argument('--picture', type=Path, default=PICTURE)
-    arguments = parser.parse_args()
-    if not arguments.table:
-        todo = list(jobs(arguments.models, arguments.seeds))
-        runs.run_all(todo, arguments.csv, arguments.workers)
-    rows = runs.read(arguments.csv)
-    print('\n'.join(table(rows)))
-    draw(rows, arguments.picture)
+    runs.main('replanning_on_cartpole', __doc__, argparse.ArgumentParser(), jobs, table, draw)
 
 
 if __name__ == '__main__':

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from cliff_picture import draw
-from episodes import Episode, RecedingHorizon, add_episode, play, train
+from episodes import Episode, Planned, RecedingHorizon, add_episode, play, train
 
 from mbrl_common.seeding import derive_seed
 from mbrl_common.settings import build
@@ -54,17 +54,8 @@ ATTEMPTS = 3  # with each model
 LANDED = 0.2  # the ball's centre is below this, right of the edge: it lies at the bottom [m]
 
 
-@dataclasses.dataclass(frozen=True)
-class Attempt:
-    """An episode that was planned.
-
-    Attributes:
-        episode: what happened.
-        plans: step, and the states [H + 1, S] that were predicted there.
-    """
-
-    episode: Episode
-    plans: list[tuple[int, np.ndarray]]
+class Attempt(Planned):
+    """An attempt to end high up."""
 
     @property
     def fell(self) -> bool:

@@ -37,6 +37,19 @@ class Episode:
     actions: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """An episode that was planned.
+
+    Attributes:
+        episode: what happened.
+        plans: step, and the states [H + 1, S] that were predicted there.
+    """
+
+    episode: Episode
+    plans: list[tuple[int, np.ndarray]]
+
+
 def begin_at(simulation: Simulation, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
     """Reset the simulation and put all joints there [m, m/s]; returns the state."""
     simulation.reset(0)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from episodes import Episode, RecedingHorizon, add_episode, begin_at, play, train
+from episodes import Episode, Planned, RecedingHorizon, add_episode, begin_at, play, train
 from maze_picture import draw
 
 from mbrl_common.settings import build
@@ -183,17 +183,8 @@ def is_reached(state: np.ndarray) -> bool:
     return bool(np.hypot(*(state[:2] - GOAL)) < REACHED)
 
 
-@dataclasses.dataclass(frozen=True)
-class Drive:
-    """A way to the goal.
-
-    Attributes:
-        episode: what happened.
-        plans: step, and the states [H + 1, S] that were predicted there.
-    """
-
-    episode: Episode
-    plans: list[tuple[int, np.ndarray]]
+class Drive(Planned):
+    """A way to the goal."""
 
     @property
     def reached(self) -> bool:
