@@ -257,7 +257,7 @@ def test_signal_ends_it_cleanly(domain, parameters, number):
     [
         ('sim', {'enviroment': 'x'}, "unknown parameter 'sim.enviroment'; did you mean"),
         ('sim', {'environment': None}, "missing parameter 'sim.environment': a text"),
-        ('sim', {'environment': 'pong'}, "it must be an installed one: 'cartpole_pets'"),
+        ('sim', {'environment': 'pong'}, "it must be one of 'cartpole_pets'"),
         ('sim', {'marker_rate': 1e6}, "'sim.marker_rate' is 1000000.0; it must be a number from"),
         ('task', {'max_steps': 'many'}, "'task.max_steps' is 'many'; it must be an integer"),
         ('task', {'action': ['motor']}, "'task.action' has 'motor'; the actuated joints"),
