@@ -16,10 +16,11 @@ Prints a table; appends a row per part to benchmarks/results/planning_profile.cs
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,12 @@ class StandIn:
             spread = torch.full(shape, 1e-4) if variance and self._probabilistic else None
             self._made[key] = Prediction(0.1 * torch.randn(shape), spread, None, None)
         return self._made[key]
+
+    def only(self, members: Sequence[int]) -> StandIn:
+        """It is nobody's."""
+        some = copy.copy(self)
+        some.members, some._made = len(members), {}
+        return some
 
 
 class Parts:
@@ -154,11 +161,14 @@ class Parts:
     def _network(self) -> tuple[list[torch.Tensor], HiddenLayers, Layer]:
         """Inputs of each iteration's steps, and layers: the last is the mean's, or both."""
         weights = self._plan.weights()
+        members = self._model.members
+        if self._settings.planner.propagation == 'ts_inf':  # the rest is not computed
+            members = min(members, self._propagation.particles)
         inputs = []
         for actions in self._actions:
             rows = actions.shape[1] * -(-self._propagation.particles // self._model.members)
-            inputs.append(torch.randn(self._model.members, rows, weights.layers[0][0].shape[1]))
-        *layers, (weight, bias) = weights.layers
+            inputs.append(torch.randn(members, rows, weights.layers[0][0].shape[1]))
+        *layers, (weight, bias) = [(w[:members], b[:members]) for w, b in weights.layers]
         if not self._variance:  # the model leaves the variance out where no one asks for it
             states = self._plan.states
             weight, bias = weight[..., :states].contiguous(), bias[..., :states].contiguous()

@@ -14,6 +14,7 @@ Suites (``planning_plans`` has the sizes):
   ours in fp32 and bf16 on one and two threads; mbrl-lib as it comes, and with glibc's malloc and
   torch's fp32 products tuned from outside, on two.
 - ``latency``: PDDM's plan and the demo's, ours alone: median and 99th percentile of many plans.
+- ``training``: the same while the demo's model is being trained in a process beside.
 - ``mppi``: 1000 candidates x 20 steps in the same ensemble, ours and pytorch-mppi, likewise tuned.
 
 All plan in the same networks (the mean return of doing nothing must agree), in processes of their
@@ -29,6 +30,7 @@ peer's time in the same repetition. ``--quick`` is for seeing that it works.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -44,6 +46,7 @@ from typing import Any
 import numpy as np
 import torch
 from csv_rows import append, cpu_name
+from endless_training import endless_training
 from planning_plans import DEMO, MPPI_MEAN, MPPI_ONE, PDDM, REFERENCE, REFERENCE_SMALL, Plan
 from quiet import quietly
 
@@ -64,10 +67,11 @@ OURS = {  # name: threads, precision
 SUITES: dict[str, tuple[Plan, ...]] = {
     'reference': (REFERENCE, REFERENCE_SMALL),
     'latency': (PDDM, DEMO),
+    'training': (PDDM, DEMO),
     'mppi': (MPPI_MEAN, MPPI_ONE),
 }
 PEER_NAMES = {'reference': 'mbrl-lib', 'mppi': 'pytorch-mppi'}
-PLANS = {'reference': 1, 'latency': 200, 'mppi': 20}  # of a measurement
+PLANS = {'reference': 1, 'latency': 200, 'training': 200, 'mppi': 20}  # of a measurement
 TOLERANCE = 0.05  # of the mean return of doing nothing, which is drawn
 
 
@@ -150,7 +154,7 @@ def measure(
         range(-1, arguments.repetitions), contenders.items()
     ):
         ceiling = 0.0
-        if name in OURS and repetition >= 0:
+        if name in OURS and repetition >= 0 and suite != 'training':
             seconds = 0.02 if arguments.quick else 0.2
             ask: Callable[[], dict[str, Any]] = partial(
                 contender.ask, {**request, 'what': 'ceiling', 'seconds': seconds}
@@ -238,8 +242,9 @@ def main() -> None:
     under = {'cpu': cpu_name(), 'cpus': os.cpu_count(), 'torch': torch.__version__}
     for suite in arguments.suites:
         contenders = start(suite, arguments.peer_python)
+        beside = endless_training() if suite == 'training' else contextlib.nullcontext()
         try:
-            with tempfile.TemporaryDirectory() as folder:
+            with beside, tempfile.TemporaryDirectory() as folder:
                 for plan in SUITES[suite]:
                     print(f'{suite}: {plan.name}', flush=True)
                     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,3 +105,7 @@ class _Watched:
         if self._interrupted():
             raise InterruptedEvaluationError
         return self._model.predict(*arguments, **named)
+
+    def only(self, members: Sequence[int]) -> Model:
+        """As the model does, interrupted likewise."""
+        return _Watched(self._model.only(members), self._interrupted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mbrl_dynamics.chunks import in_chunks
 from mbrl_dynamics.encoding import Encoding
-from mbrl_dynamics.ensemble import bound_logvar
 from mbrl_dynamics.hidden_layers import HiddenLayers
 from mbrl_dynamics.hidden_layers import Layer as _Layer
 from mbrl_dynamics.snapshot import Snapshot, TrainedEnsemble, decode
@@ -35,6 +34,19 @@ class Prediction:
     variance: Tensor | None
     reward: Tensor | None
     end: Tensor | None
+
+    def viewed(self, groups: int, rows: int) -> Prediction:
+        """The same with other leading dimensions, [groups, rows, ...]."""
+
+        def view(value: Tensor) -> Tensor:
+            return value.view(groups, rows, *value.shape[2:])
+
+        return Prediction(
+            view(self.mean),
+            None if self.variance is None else view(self.variance),
+            None if self.reward is None else view(self.reward),
+            None if self.end is None else view(self.end),
+        )
 
 
 class DynamicsModel:
@@ -75,13 +87,12 @@ class DynamicsModel:
         scale = torch.from_numpy(ensemble.targets.std).double()
         shift = torch.from_numpy(ensemble.targets.mean).double()
         entries = len(predicted)
-        self._mean = _single(
-            _spread(
-                _columns(layers[-1], slice(0, entries), scale[:entries], shift[:entries]),
-                predicted,
-                self.state_dim,
-            )
+        mean = _spread(
+            _columns(layers[-1], slice(0, entries), scale[:entries], shift[:entries]),
+            predicted,
+            self.state_dim,
         )
+        self._mean = _single(mean)
         self.target_scale = torch.full((self.state_dim,), math.inf)
         """[S]: deviation of each target in the training data; infinite where there is none."""
         self.target_scale[predicted] = scale[:entries].float()
@@ -89,13 +100,19 @@ class DynamicsModel:
         if encoding.targets_absolute:
             self._keep = torch.ones(self.state_dim)
             self._keep[list(encoding.targets_absolute)] = 0.0
+        self._both: _Layer | None = None
+        self._variance: _Layer | None = None
         if self.probabilistic:
-            raw = _columns(layers[-1], slice(count, count + entries))
-            self._raw = _single(_spread(raw, predicted, self.state_dim))
-            low, high = (each[chosen, :, :entries] for each in ensemble.weights.bounds)
-            self._bounds = _spread((low, high), predicted, self.state_dim)
-            self._variance_scale = torch.zeros(self.state_dim)
-            self._variance_scale[predicted] = scale[:entries].square().float()
+            # exp of the log-variance in its soft bounds is, written out,
+            # exp(low) + exp(high) * sigmoid(raw - high)
+            low, high = (each[chosen, :, :entries].double() for each in ensemble.weights.bounds)
+            weight, bias = _columns(layers[-1], slice(count, count + entries))
+            raw = _spread((weight, bias - high), predicted, self.state_dim)
+            self._both = _single(_beside(mean, raw))
+            units = scale[:entries].square()
+            self._variance = _single(
+                _spread((low.exp() * units, high.exp() * units), predicted, self.state_dim)
+            )
         self._heads = self._extra_heads(layers[-1], architecture.outputs, entries, scale, shift)
         limits = ensemble.limits
         self._low = torch.tensor(limits.state_low) if limits.state_low else None
@@ -140,6 +157,21 @@ class DynamicsModel:
             model._hidden = model._hidden.in_bf16()
         return model
 
+    def only(self, members: Sequence[int]) -> DynamicsModel:
+        """The same model with these of its members, by their place; any may come repeatedly."""
+        places = torch.tensor(members, device=self._mean[0].device)
+
+        def chosen(value: Any) -> Any:
+            if isinstance(value, HiddenLayers):
+                return value.mapped(lambda tensor: tensor[places])
+            return value and tuple(tensor[places] for tensor in value)
+
+        model = copy.copy(self)
+        model.members = len(members)
+        for name in ('_hidden', '_mean', '_both', '_variance', '_heads'):
+            setattr(model, name, chosen(getattr(self, name)))
+        return model
+
     def predict_mean(self, state: Tensor, action: Tensor) -> Tensor:
         """Mean next state of each member, on its own rows.
 
@@ -171,19 +203,22 @@ class DynamicsModel:
     def _predict(self, state: Tensor, action: Tensor, variance: bool) -> Prediction:
         features = self._features(state, action)
         spread = None
-        if variance and self.probabilistic:
-            raw = torch.baddbmm(self._raw[1], features, self._raw[0])
-            low, high = self._bounds
-            spread = bound_logvar(raw, low, high).exp() * self._variance_scale
+        if variance and self._both is not None and self._variance is not None:
+            both = torch.baddbmm(self._both[1], features, self._both[0])
+            out, raw = both.split(self.state_dim, dim=-1)
+            low, high = self._variance
+            spread = torch.addcmul(low, high, raw.sigmoid())
+        else:
+            out = torch.baddbmm(self._mean[1], features, self._mean[0])
         reward = end = None
         if self._heads is not None:
             heads = torch.baddbmm(self._heads[1], features, self._heads[0])
             reward = heads[..., 0] if self.learns_reward else None
             end = heads[..., -1].sigmoid() if self.learns_termination else None
-        return Prediction(self._next(state, features), spread, reward, end)
+        return Prediction(self._next(state, out), spread, reward, end)
 
-    def _next(self, state: Tensor, features: Tensor) -> Tensor:
-        out = torch.baddbmm(self._mean[1], features, self._mean[0])
+    def _next(self, state: Tensor, out: Tensor) -> Tensor:
+        """Next states of what the network predicts, which is mostly the change."""
         newest = state[..., : self.state_dim]
         out = out + newest if self._keep is None else torch.addcmul(out, newest, self._keep)
         if self._low is not None or self._high is not None:
@@ -248,6 +283,11 @@ def _spread(tensors: _Layer, columns: list[int], width: int) -> _Layer:
     for target, source in zip(wide, tensors):
         target[..., columns] = source
     return wide[0], wide[1]
+
+
+def _beside(first: _Layer, second: _Layer) -> _Layer:
+    """Two layers of the same inputs as one, outputs side by side."""
+    return torch.cat([first[0], second[0]], dim=-1), torch.cat([first[1], second[1]], dim=-1)
 
 
 def _raw_columns(encoding: Encoding) -> list[int]:

@@ -9,7 +9,8 @@ The ways are those of PETS (Chua et al., NeurIPS 2018, section 5):
   afresh from the one Gaussian that has their mean and variance. (PETS takes these moments of drawn
   particles; here they are those of what the particles are drawn from, which has less noise.)
 - ``ts1``: each particle is drawn from one member's prediction, another member after each step.
-- ``ts_inf``: each particle keeps its member to the end.
+- ``ts_inf``: each particle keeps its member to the end. Fewer particles than members take as many
+  members, drawn anew for each plan, and the others are not computed.
 
 And one way more, which is cheap and often enough: ``mean``, in which every member carries its own
 mean along (TS-infinity without noise, one particle per member). Deterministic members have no
@@ -84,6 +85,10 @@ class Model(Protocol):
 
     def predict(self, state: Tensor, action: Tensor, variance: bool = True) -> Prediction:
         """All that each member says, for states [E, N, K * S] and actions [E, N, K * A]."""
+        ...
+
+    def only(self, members: Sequence[int]) -> Model:
+        """The same with these of its members, by their place; any may come repeatedly."""
         ...
 
 
@@ -190,6 +195,10 @@ class Propagation:
         self._disagreement = disagreement
         self._samples = way not in ('mean', 'expectation')
         self._groups = model.members if way in _OWN_MEMBER else 1
+        # The members that hold no particle say nothing, unless their disagreement is wanted.
+        self._few = way == 'ts_inf' and particles < self._groups and not disagreement
+        if self._few:
+            self._groups = particles
         count = particles if self._samples else self._groups
         self.particles = count
         """Particles of each candidate."""
@@ -201,6 +210,8 @@ class Propagation:
         self._unit = inverse / max(1, int(torch.isfinite(model.target_scale).sum()))
         self._buffers: dict[tuple[int, ...], Tensor] = {}
         self._weights: Tensor | None = None
+        self._members = model
+        self._kept: dict[tuple[int, ...], Model] = {}
         self.model_steps = 0
         """Model steps since ``begin``: one is one row of one member, one step ahead."""
 
@@ -225,14 +236,20 @@ class Propagation:
         self._past = state.new_zeros(len(state), width) if past_actions is None else past_actions
         self.model_steps = 0
         self._weights = self._draw_weights(len(state)) if self._spare else None
+        self._members = self._draw_members(len(state)) if self._few else self.model
 
     def __call__(self, actions: Tensor) -> Imagined:
         """Carry candidates [R, N, H, A] through the model."""
-        model, groups, slots = self.model, self._groups, self._slots
+        model, groups, slots = self._members, self._groups, self._slots
         problems, candidates, horizon, _ = actions.shape
         rows = problems * candidates * slots
         shape = (groups, problems, candidates, slots)
         windows = self._windows_of_actions(actions)
+        if self._few:  # a model of one member per particle and problem
+            windows = windows.reshape(horizon, 1, problems, candidates, -1)
+            windows = windows.expand(-1, groups, -1, -1, -1).flatten(1, 2)
+        else:
+            windows = windows.expand(-1, model.members, -1, -1)
         recorded = torch.is_grad_enabled() and actions.requires_grad
         memory = None if recorded else self._states(horizon, rows)
         states: list[Tensor] = []  # [G, rows, S] each, in memory if there is any
@@ -255,16 +272,19 @@ class Propagation:
             order = self._shuffle(problems)
             if order is not None:
                 state = _reorder(state.view(*shape, -1), order).view(groups, rows, -1)
-            prediction = model.predict(
-                state.expand(model.members, -1, -1),
-                windows[step].expand(model.members, -1, -1),
-                variance=self._samples,
-            )
-            self.model_steps += model.members * rows
+            if self._few:
+                prediction = model.predict(
+                    state.reshape(model.members, candidates, -1), windows[step], self._samples
+                ).viewed(groups, rows)
+            else:
+                prediction = model.predict(
+                    state.expand(model.members, -1, -1), windows[step], self._samples
+                )
+            self.model_steps += len(windows[step]) * windows.shape[2]
             if self._disagreement:
-                spread = prediction.mean.std(0, correction=0) @ self._unit
+                spread = root(_moments(prediction.mean)[1]) @ self._unit
                 disagreements.append(spread.view(problems, candidates, slots).mean(-1))
-            if groups == 1:
+            if self._way not in _OWN_MEMBER:
                 prediction = _mixture(prediction, self._samples)
                 if self._way == 'moment_matching':
                     prediction = _match(prediction, shape)
@@ -325,6 +345,22 @@ class Propagation:
             self._buffers[key] = kept
         return kept
 
+    def _draw_members(self, problems: int) -> Model:
+        """The members that hold a particle: entry ``g * problems + p`` holds the g-th of p."""
+        drawn = [
+            torch.randperm(
+                self.model.members, generator=self._generators[p % len(self._generators)]
+            )[: self._groups]
+            for p in range(problems)
+        ]
+        members = tuple(torch.stack(drawn, dim=1).flatten().tolist())
+        if members not in self._kept:
+            if len(self._kept) == _BUFFERS:
+                self._kept.clear()
+            with torch.inference_mode(False):  # or it could be used in that mode alone
+                self._kept[members] = self.model.only(members)
+        return self._kept[members]
+
     def _draw_weights(self, problems: int) -> Tensor:
         """Which slots hold a particle, [G, R, 1, Q]: some members, drawn anew, have one less."""
         weights = torch.ones(self._groups, problems, 1, self._slots)
@@ -375,12 +411,13 @@ def _recordable(values: Tensor) -> Tensor:
 
 def _mixture(prediction: Prediction, wants_variance: bool) -> Prediction:
     """The moments of the mixture of all members [E, N, ...], as one group [1, N, ...]."""
-    mean = prediction.mean.mean(0, keepdim=True)
     variance = None
     if wants_variance:
-        variance = prediction.mean.var(0, correction=0, keepdim=True)
+        mean, variance = _moments(prediction.mean)
         if prediction.variance is not None:
             variance = variance + prediction.variance.mean(0, keepdim=True)
+    else:
+        mean = prediction.mean.mean(0, keepdim=True)
     reward, end = prediction.reward, prediction.end
     return Prediction(
         mean,
@@ -388,6 +425,15 @@ def _mixture(prediction: Prediction, wants_variance: bool) -> Prediction:
         None if reward is None else reward.mean(0, keepdim=True),
         None if end is None else end.mean(0, keepdim=True),
     )
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance over the members of ``values`` [E, ...], each [1, ...].
+
+    In two passes: over the first dimension ``torch.var`` takes ten times as long.
+    """
+    mean = values.mean(0, keepdim=True)
+    return mean, (values - mean).square().mean(0, keepdim=True)
 
 
 def _match(prediction: Prediction, shape: tuple[int, int, int, int]) -> Prediction:

@@ -106,7 +106,8 @@ def check(ensemble: TrainedEnsemble) -> None:
         model.predict_mean(as_tensor(state), as_tensor(action)), prediction.mean
     )
     lean = model.predict(as_tensor(state), as_tensor(action), variance=False)
-    assert lean.variance is None and torch.equal(lean.mean, prediction.mean)
+    assert lean.variance is None
+    torch.testing.assert_close(lean.mean, prediction.mean)
 
 
 @pytest.mark.parametrize('angles', [(), (1,), (0, 3)])
@@ -241,6 +242,23 @@ def test_many_rows_in_chunks_are_predicted_as_few_are(
         few = model.predict(state[:, some], action[:, some])
         for name in ('mean', 'variance', 'reward', 'end'):
             torch.testing.assert_close(getattr(many, name)[:, some], getattr(few, name))
+
+
+@pytest.mark.parametrize('members', [(2,), (0, 2), (1, 1, 0, 2)])
+def test_some_members_alone_predict_what_they_do_among_all(members: tuple[int, ...]) -> None:
+    architecture = Architecture(Encoding(4, 1, (1,)), 3, (64, 64), 'silu', True, True, True)
+    model = make_model(make_ensemble(architecture))
+    state, action = torch.randn(3, 300, 4), torch.randn(3, 300, 1)
+    places = list(members)
+    some = model.only(members)
+    assert some.members == len(members) and model.members == 3
+    wanted, found = model.predict(state, action), some.predict(state[places], action[places])
+    for name in ('mean', 'variance', 'reward', 'end'):
+        torch.testing.assert_close(getattr(found, name), getattr(wanted, name)[places])
+    deterministic = make_model(
+        make_ensemble(dataclasses.replace(architecture, probabilistic=False))
+    )
+    assert deterministic.only(members).predict(state[places], action[places]).variance is None
 
 
 def test_in_bf16_the_change_of_the_state_errs_by_a_percent_and_the_state_itself_not() -> None:

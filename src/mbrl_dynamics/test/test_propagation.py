@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -32,13 +33,19 @@ class Members:
         self.learns_reward = self.learns_termination = heads
         self.target_scale = torch.full((state_dim,), 2.0)
         self._step, self._variance = step, variance
+        self._places: tuple[int, ...] = tuple(range(members))
+
+    def only(self, members: Sequence[int]) -> Members:
+        some = copy.copy(self)
+        some.members, some._places = len(members), tuple(members)
+        return some
 
     def predict(
         self, state: torch.Tensor, action: torch.Tensor, variance: bool = True
     ) -> Prediction:
         assert state.shape[0] == action.shape[0] == self.members
         assert state.shape[2] == self.history * self.state_dim
-        mean = torch.stack([self._step(state[e], action[e], e) for e in range(self.members)])
+        mean = torch.stack([self._step(*each) for each in zip(state, action, self._places)])
         spread = None
         if variance and self._variance is not None:
             spread = torch.full_like(mean, self._variance)
@@ -157,6 +164,49 @@ def test_particles_that_do_not_divide_are_shared_out_fairly() -> None:
         assert sorted(found) == [1, 1, 2]
         counts += found
     np.testing.assert_allclose(counts / counts.sum(), 1 / 3, atol=0.04)
+
+
+@pytest.mark.parametrize('particles', [1, 2])
+def test_of_fewer_particles_than_members_each_has_a_member_and_no_other_is_computed(
+    particles: int,
+) -> None:
+    """Every member as often as any, the same one to the end, another in another plan."""
+    model = Members(lambda state, action, member: state + member, 3)
+    counts = np.zeros(3)
+    for seed in range(300):
+        propagation = Propagation(model, 'ts_inf', particles)
+        propagation.begin(torch.zeros(1, 1), [torch.Generator().manual_seed(seed)])
+        last = final(propagation(torch.zeros(1, 5, 4, 1))).reshape(particles, 5)
+        assert propagation.model_steps == particles * 5 * 4
+        assert (last == last[:, :1]).all()  # all candidates see the same members
+        members = (last[:, 0] / 4).astype(int)
+        assert len(set(members)) == particles
+        counts[members] += 1
+    np.testing.assert_allclose(counts / counts.sum(), 1 / 3, atol=0.06)
+
+
+def test_the_members_of_few_particles_do_not_depend_on_the_company_of_a_problem() -> None:
+    model = Members(drift, 5, variance=0.04)
+    actions = torch.zeros(3, 6, 4, 1)
+
+    def carried(problems: list[int]) -> torch.Tensor:
+        propagation = Propagation(model, 'ts_inf', 2)
+        start = torch.tensor([[float(each)] for each in problems])
+        propagation.begin(start, [torch.Generator().manual_seed(each) for each in problems])
+        return propagation(actions[problems]).states.clone()
+
+    together = carried([0, 1, 2])
+    for problem in range(3):
+        torch.testing.assert_close(together[:, :, problem], carried([problem])[:, :, 0])
+
+
+def test_disagreement_is_that_of_all_members_however_few_the_particles_are() -> None:
+    model = Members(drift, 5)
+    propagation = Propagation(model, 'ts_inf', 1, disagreement=True)
+    propagation.begin(torch.zeros(1, 1), [torch.Generator().manual_seed(0)])
+    found = propagation(torch.zeros(1, 1, 1, 1)).disagreement
+    assert found is not None
+    assert float(found) == pytest.approx(np.std([-1.0, 1.0, 0.0, 0.0, 0.0]) / 2)
 
 
 def test_what_stands_in_an_empty_slot_counts_nothing_even_if_it_is_infinite() -> None:

@@ -42,7 +42,9 @@ class Iteration:
         finite = torch.isfinite(returns)
         best = torch.where(finite, returns, -math.inf).amax(1)
         mean = torch.where(finite, returns, math.nan).nanmean(1)
-        spread = (candidates.std(1, correction=0) / ((high - low) / 2)).mean((1, 2))
+        # by hand: over a dimension that is not the last, ``std`` takes ten times as long
+        deviation = (candidates - candidates.mean(1, keepdim=True)).square().mean(1).sqrt()
+        spread = (deviation / ((high - low) / 2)).mean((1, 2))
         return cls(best, mean, spread)
 
 

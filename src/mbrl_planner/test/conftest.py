@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mujoco
@@ -115,6 +115,13 @@ class LinearModel:
         """See ``mbrl_dynamics.propagation.Model``."""
         mean = state @ self.transition.mT + action @ self.control.mT
         return Prediction(mean, torch.full_like(mean, self.variance), None, None)
+
+    def only(self, members: Sequence[int]) -> LinearModel:
+        """See ``mbrl_dynamics.propagation.Model``."""
+        places = list(members)
+        return LinearModel(
+            self.transition[places].numpy(), self.control[places].numpy(), self.variance
+        )
 
 
 @pytest.fixture
