@@ -187,11 +187,12 @@ class Parts:
 
     def _predict(self) -> None:
         states, actions = self._plan.states, self._plan.actions
+        model = self._model.only(range(self._inputs[0].shape[0]))
         with torch.no_grad(), fast_products(self._inputs[0].shape[1]):
             for inputs in self._inputs:
                 state, action = inputs[..., :states], inputs[..., -actions:]
                 for _ in range(self._settings.planner.horizon):
-                    self._model.predict(state, action, variance=self._variance)
+                    model.predict(state, action, variance=self._variance)
 
 
 def measure(parts: Parts, repetitions: int) -> dict[str, float]:
