@@ -10,6 +10,8 @@ rest of the node when others are at work. All callbacks run in one thread.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +51,8 @@ class HotPath:
         self._executor.add_node(self._node)
         self._rests = False
         self._failure: BaseException | None = None
+        self._beat: Callable[[], None] | None = None
+        self._beat_period = self._beat_due = math.inf  # [s]
 
     def create_subscription(
         self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
@@ -88,6 +92,15 @@ class HotPath:
         """Have ``callback`` called in the loop's thread; may be called from any thread."""
         self._executor.create_task(lambda: self._run(callback))
 
+    def every(self, period: float, callback: Callable[[], None]) -> None:
+        """Call back every ``period`` [s] of the steady clock, in the loop's thread.
+
+        On a grid of its own: a call that comes late does not delay those after it, and one that
+        is a whole period late is left out.
+        """
+        self._beat, self._beat_period = callback, period
+        self._beat_due = time.monotonic() + period
+
     def _run(self, callback: Callable[[], None]) -> None:
         # An exception here would end the process inside the events executor, with nothing cleaned
         # up; spin_once() raises it where it can be dealt with.
@@ -111,7 +124,13 @@ class HotPath:
 
     def spin_once(self, timeout: float) -> None:
         """Serve one message of the loop, or wait for ``timeout`` [s]; raises what it raised."""
-        self._executor.spin_once(timeout_sec=timeout)
+        left = self._beat_due - time.monotonic()
+        if left > 0:
+            self._executor.spin_once(timeout_sec=min(timeout, left))
+            left = self._beat_due - time.monotonic()
+        if left <= 0 and self._beat is not None:
+            self._beat_due += self._beat_period * (1 + int(-left / self._beat_period))
+            self._beat()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure

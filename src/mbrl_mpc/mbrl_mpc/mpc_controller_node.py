@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
@@ -21,15 +21,19 @@ from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import LATCHED, RECORD, STANDARD
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc import conversions
+from mbrl_mpc.modes import Mode, ModeError
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
-from mbrl_mpc.session import End, Phase, Session, Source, Summary, Training
+from mbrl_mpc.realtime import RealtimeSession
+from mbrl_mpc.session import End, EpisodesGoal, Phase, Session, Source, Summary
 from mbrl_mpc.settings import MpcSettings
 from mbrl_mpc.state import StateAssembler, StateError, check_stamp
+from mbrl_mpc.status import diagnostics, status_message
+from mbrl_mpc.storage import Training
 from mbrl_mpc.telemetry import Telemetry
 from mbrl_msgs import msg
 from mbrl_msgs.action import RunEpisodes
-from mbrl_msgs.srv import PlanActions, Replan, Reset, SetGoal
+from mbrl_msgs.srv import PlanActions, Replan, Reset, SetGoal, SetMode
 from mbrl_planner.planner import PlanRequest, PlanResult
 
 FEEDBACK_PERIOD = 0.2  # s; feedback is for people, and every message costs control time
@@ -46,7 +50,7 @@ class MpcController(LifecycleNode):
         self._outbox = Outbox()
         self._number = secrets.randbits(63)
         self._pilot = Pilot(self.settings, self.get_fully_qualified_name(), self._number)
-        self._session: Session | None = None
+        self._session: Session | RealtimeSession | None = None
         self._goal_handle: Any = None
         self._finished: Future | None = None
         self._result = RunEpisodes.Result()
@@ -76,6 +80,7 @@ class MpcController(LifecycleNode):
         self.create_subscription(msg.Goal, 'goal', self._on_goal, LATCHED)
         self.create_service(SetGoal, '~/set_goal', self._on_set_goal)
         self.create_service(Replan, '~/replan', self._on_replan)
+        self.create_service(SetMode, '~/set_mode', self._on_set_mode)
         self._plan = self.create_publisher(msg.Plan, 'plan', STANDARD)
         self._status = self.create_publisher(msg.ControllerStatus, 'controller_status', LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
@@ -88,6 +93,8 @@ class MpcController(LifecycleNode):
             cancel_callback=self._on_cancel,
             result_timeout=900,
         )
+        if self.settings.realtime.enabled:
+            hot.every(1.0 / self.settings.realtime.command_rate, self._on_beat)
         self.create_timer(0.05, self._on_tick)
         self.create_timer(1.0, self._publish_status)
         if self.settings.autostart:
@@ -210,6 +217,25 @@ class MpcController(LifecycleNode):
         response.message = f'plan {response.plan_id} is made afresh, without warm start'
         return response
 
+    def _on_set_mode(
+        self, request: SetMode.Request, response: SetMode.Response
+    ) -> SetMode.Response:
+        try:
+            mode = Mode(request.mode, request.every or 1, request.bound or 1.0)
+        except ModeError as error:
+            response.error_code, response.message = response.INVALID_MODE, str(error)
+            return response
+        self._pilot.mode = mode
+        response.success = True
+        response.message = f'from the next step on: {mode.text}'
+        return response
+
+    def _on_beat(self) -> None:
+        """Real time: the moment of a command."""
+        if isinstance(self._session, RealtimeSession):
+            self._session.control()
+            self.hot_path.rest()
+
     def _on_tick(self) -> None:
         if self._session is not None:
             if self._goal_handle.is_cancel_requested:
@@ -224,7 +250,7 @@ class MpcController(LifecycleNode):
     def _hold_still(self) -> None:
         """A robot does not wait as a simulation does: without a plan for long, be safe."""
         session = self._session
-        if session is None or session.phase is not Phase.PLAN:
+        if not isinstance(session, Session) or session.phase is not Phase.PLAN:
             return
         if session.seconds_in_phase > self.settings.control.state_timeout:
             safe = to_field(self._pilot.guard.safe_action)
@@ -251,15 +277,7 @@ class MpcController(LifecycleNode):
         self._goal_handle = goal_handle
         self._finished = Future(executor=self.executor)
         self._result = RunEpisodes.Result()
-        self._session = Session(
-            self._pilot,
-            self.settings.control,
-            goal,
-            self._outbox,
-            self,
-            time.monotonic,
-            self._training,
-        )
+        self._session = self._make_session(goal)
         self._session.start()
         await self._finished
         result = self._result
@@ -270,6 +288,24 @@ class MpcController(LifecycleNode):
         else:
             goal_handle.abort()
         return result
+
+    def _make_session(self, goal: EpisodesGoal) -> Session | RealtimeSession:
+        settings, clock = self.settings, time.monotonic
+        if not settings.realtime.enabled:
+            return Session(
+                self._pilot, settings.control, goal, self._outbox, self, clock, self._training
+            )
+        return RealtimeSession(
+            self._pilot,
+            settings.control,
+            settings.realtime,
+            goal,
+            self._outbox,
+            self,
+            clock,
+            lambda: self.get_clock().now().nanoseconds,
+            self._training,
+        )
 
     def _on_cancel(self, _: Any) -> CancelResponse:
         # The next tick does it: the goal must be CANCELING before its result is set.
@@ -291,11 +327,10 @@ class MpcController(LifecycleNode):
 
         self._reset.call_async(request).add_done_callback(answer)
 
-    def plan(self, plan_id: int, request: PlanRequest) -> None:
+    def plan(self, plan_id: int, request: PlanRequest, stamp: int) -> None:
         """Call the planner."""
         session = self._session
-        stamp = conversions.to_time(self._pilot.stamp)
-        message = conversions.plan_request_message(plan_id, request, stamp)
+        message = conversions.plan_request_message(plan_id, request, conversions.to_time(stamp))
 
         def answer(response: PlanActions.Response) -> None:
             if self._session is not session or session is None:
@@ -314,8 +349,9 @@ class MpcController(LifecycleNode):
     def command(self, action: np.ndarray, source: Source, plan_id: int, state_stamp: int) -> None:
         """Send a command, for a simulation and for a ros2_control robot."""
         self._send(action, source, plan_id, state_stamp)
-        if source is Source.PLAN and self._plan.get_subscription_count():
-            self._plan.publish(self._plan_message)
+        plan = self._plan_message
+        if source is Source.PLAN and plan is not None and self._plan.get_subscription_count():
+            self._plan.publish(plan)
 
     def transition(self, transition: Transition) -> None:
         """Send a transition to the dataset."""
@@ -372,83 +408,20 @@ class MpcController(LifecycleNode):
             self._effort.publish(Float64MultiArray(data=values))
         self._telemetry.command_sent()
 
-    def _state_for_people(self) -> int:
-        status = msg.ControllerStatus
-        session = self._session
-        if not self._active:
-            return status.INACTIVE
-        if session is None:
-            return status.READY
-        if session.waiting_for_model:
-            return status.WAITING_FOR_MODEL
-        if session.waiting_for_planner:
-            return status.WAITING_FOR_PLANNER
-        late = session.seconds_in_phase > self.settings.control.state_timeout
-        if session.phase in (Phase.STATE, Phase.RESET) and late:
-            return status.WAITING_FOR_STATE
-        return status.RUNNING
-
     def _publish_status(self) -> None:
-        record, telemetry = self._pilot.record, self._telemetry
-        status = msg.ControllerStatus(
-            stamp=self.get_clock().now().to_msg(),
-            state=self._state_for_people(),
-            episode=record.episode,
-            step=record.steps,
-            episode_return=record.episode_return,
-            goal=to_field(self._pilot.goal),
-            model_version=record.model_version,
-            control_rate=telemetry.control_rate,
-            plan_time_p50=telemetry.plan_time(50),
-            plan_time_p95=telemetry.plan_time(95),
-            state_age=telemetry.state_age,
-            plan_age=telemetry.plan_age,
-            late_plans=self._late_plans + (self._session.late_plans if self._session else 0),
-            clamped_actions=self._pilot.guard.clamped,
-            refused_states=telemetry.refused_states,
-            unacknowledged=len(self._outbox),
-            transitions_lost=self._outbox.lost,
-            model_error=record.model_error,
-            text=telemetry.text,
+        status = status_message(
+            self.get_clock().now().to_msg(),
+            self._active,
+            self._session,
+            self._pilot,
+            self._telemetry,
+            self._outbox,
         )
+        status.late_plans += self._late_plans
         self._status.publish(status)
         if self._diagnostics.get_subscription_count():
-            self._diagnostics.publish(self._diagnostic_array(status))
-
-    def _diagnostic_array(self, status: msg.ControllerStatus) -> DiagnosticArray:
-        names = {
-            status.INACTIVE: 'inactive',
-            status.READY: 'ready',
-            status.RUNNING: 'running an episode',
-            status.WAITING_FOR_MODEL: 'waiting for a model',
-            status.WAITING_FOR_STATE: 'waiting for a state',
-            status.WAITING_FOR_PLANNER: 'waiting for the planner',
-        }
-        waits = status.state in (status.WAITING_FOR_STATE, status.WAITING_FOR_PLANNER)
-        waits = waits or status.transitions_lost > 0
-        values = {
-            'control rate [Hz]': status.control_rate,
-            'plan time p50 [ms]': conversions.finite_or(status.plan_time_p50 * 1e3, 0.0),
-            'plan time p95 [ms]': conversions.finite_or(status.plan_time_p95 * 1e3, 0.0),
-            'clamped actions': status.clamped_actions,
-            'refused states': status.refused_states,
-            'late plans': status.late_plans,
-            'unacknowledged transitions': status.unacknowledged,
-            'lost transitions': status.transitions_lost,
-            'last message': status.text,
-        }
-        array = DiagnosticArray()
-        array.header.stamp = status.stamp
-        array.status = [
-            DiagnosticStatus(
-                level=DiagnosticStatus.WARN if waits else DiagnosticStatus.OK,
-                name=self.get_fully_qualified_name(),
-                message=names[status.state],
-                hardware_id=self.settings.task.name,
-                values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-            )
-        ]
-        return array
+            name, task = self.get_fully_qualified_name(), self.settings.task.name
+            self._diagnostics.publish(diagnostics(status, name, task))
 
 
 def main(args: list[str] | None = None) -> None:

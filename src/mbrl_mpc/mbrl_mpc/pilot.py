@@ -17,6 +17,7 @@ import torch
 from mbrl_common.seeding import derive_seed
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc.action_guard import ActionGuard
+from mbrl_mpc.modes import Mode
 from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.planner import PlanRequest, PlanResult
@@ -91,6 +92,11 @@ class Pilot:
         self.guard = ActionGuard(
             settings.task, settings.control.safe_action, settings.control.max_action_rate
         )
+        self.mode = Mode.of(settings.control.replan_every)
+        """What decides the actions of planned episodes; may be set at any time."""
+        self.step_error = math.nan
+        """Of the state observed last: how far it is from what was expected, relative to the change
+        that was expected; NaN if nothing was."""
         self._robot = robot
         self._session = session
         self._sequence = 0
@@ -141,6 +147,7 @@ class Pilot:
         self._max_steps = max_steps or self.task.max_steps
         self._action = self._last = None
         self._predicted = None
+        self.step_error = math.nan
         self._past.clear()
         self.drop_plan()
         self.guard.reset()
@@ -149,6 +156,24 @@ class Pilot:
     def reset_seed(self) -> int:
         """Seed of the initial state of the episode begun."""
         return derive_seed(self._seed, 'reset', self.record.episode)
+
+    @property
+    def max_steps(self) -> int:
+        """Steps after which the episode is cut off."""
+        return self._max_steps
+
+    @property
+    def state(self) -> np.ndarray:
+        """The state observed last, [state_dim]."""
+        return self._state
+
+    @property
+    def past(self) -> tuple[np.ndarray, np.ndarray]:
+        """The states [k, state_dim] before that one, and the actions [k, action_dim] that followed
+        each of them: as many as the model looks back, fewer after the start of an episode."""
+        wanted = min(self._history - 1, len(self._past))
+        past = list(self._past)[len(self._past) - wanted :]
+        return np.array([state for state, _ in past]), np.array([action for _, action in past])
 
     @property
     def stamp(self) -> int:
@@ -171,12 +196,47 @@ class Pilot:
         record = self.record
         if self._action is not None:
             record.steps += 1
-            record.terminated = bool(self.objective.terminated(torch.from_numpy(state)))
-            record.truncated = not record.terminated and record.steps >= self._max_steps
+            self._look(state)
+            self._note_error(state)
             self._last = _Step(self._state, self._action, self._stamp, self._predicted)
             self._past.append((self._state, self._action))
         self._state, self._stamp = state, stamp
         self._action = None
+
+    def executed(self, action: np.ndarray, predicted: np.ndarray | None = None) -> None:
+        """Say what was executed since the state observed last, where that is known only now.
+
+        Args:
+            action: [action_dim], as it was sent.
+            predicted: [state_dim], the state that it was expected to lead to.
+        """
+        self._action, self._predicted = action, predicted
+
+    def skip(self, state: np.ndarray | None, stamp: int) -> None:
+        """A step passed of which there is no transition; ``state`` [state_dim] is None if what it
+        led to is not known either. What the model sees begins anew."""
+        self.record.steps += 1
+        self._last = self._action = self._predicted = None
+        self.step_error = math.nan
+        self._past.clear()
+        if state is None:
+            self.record.truncated = self.record.steps >= self._max_steps
+        else:
+            self._look(state)
+            self._state, self._stamp = state, stamp
+
+    def _note_error(self, state: np.ndarray) -> None:
+        self.step_error = math.nan
+        if self._predicted is not None:
+            change = float(np.linalg.norm(self._predicted - self._state))
+            if change > 0:
+                self.step_error = float(np.linalg.norm(state - self._predicted)) / change
+
+    def _look(self, state: np.ndarray) -> None:
+        """Whether the episode ends in a state."""
+        record = self.record
+        record.terminated = bool(self.objective.terminated(torch.from_numpy(state)))
+        record.truncated = not record.terminated and record.steps >= self._max_steps
 
     def take_transition(self) -> Transition | None:
         """The transition into the state observed last, scored; None for the first of an episode.
@@ -211,27 +271,36 @@ class Pilot:
     @property
     def needs_plan(self) -> bool:
         """Whether the next action must come from a new plan."""
-        if self.record.explore:
+        if self.explores or not self.mode.plans:
             return False
-        return self._plan is None or self._plan_step >= min(
-            self._control.replan_every, len(self._plan.actions)
+        return self._plan is None or self.mode.due(
+            self._plan_step, len(self._plan.actions), self.step_error
         )
+
+    @property
+    def explores(self) -> bool:
+        """Whether actions are drawn at random."""
+        return self.record.explore or self.mode.name == 'explore'
+
+    @property
+    def holds(self) -> bool:
+        """Whether the safe action is held."""
+        return self.mode.name == 'hold' and not self.record.explore
 
     def plan_request(self, min_model_version: int = 0) -> PlanRequest:
         """What to ask the planner for the state observed last."""
         warm_start = None
         if self.warm and self._plan is not None:
             warm_start = self._plan.warm_start.shifted(self._plan_step)
-        wanted = min(self._history - 1, len(self._past))
-        past = list(self._past)[len(self._past) - wanted :]
+        past_states, past_actions = self.past
         return PlanRequest(
             state=self._state,
             goal=self.goal_at(self.record.steps),
             seed=derive_seed(self._seed, 'plan', self.record.episode, self.record.steps),
             min_model_version=min_model_version,
             warm_start=warm_start,
-            past_states=np.array([state for state, _ in past]),
-            past_actions=np.array([action for _, action in past]),
+            past_states=past_states,
+            past_actions=past_actions,
         )
 
     def take_plan(self, plan: PlanResult) -> None:
@@ -253,12 +322,14 @@ class Pilot:
 
     def act(self) -> np.ndarray:
         """The action for the state observed last, as it is to be executed; shape [action_dim]."""
-        if self.record.explore:
-            return self._execute(self._explore())
-        if self._plan is None:
+        if self.explores:
+            return self._execute(self.explore_at(self.record.steps))
+        if self._plan is None or self.holds:
             return self.act_safely()
         action = self._plan.actions[self._plan_step]
-        predicted = self._plan.state_mean[self._plan_step + 1] if self._plan_step == 0 else None
+        before, predicted = self._plan.state_mean[self._plan_step : self._plan_step + 2]
+        if self._plan_step > 0:  # the plan has not seen this state: its change is what it says
+            predicted = self._state + predicted - before
         self._plan_step += 1
         return self._execute(action, predicted)
 
@@ -278,8 +349,9 @@ class Pilot:
         self._predicted = predicted if same else None
         return self._action
 
-    def _explore(self) -> np.ndarray:
-        number = self.record.steps // self._control.exploration_hold
+    def explore_at(self, step: int) -> np.ndarray:
+        """The random action [action_dim] of a step of the episode."""
+        number = step // self._control.exploration_hold
         seed = derive_seed(self._seed, 'explore', self.record.episode, number)
         return np.random.default_rng(seed).uniform(self.guard.low, self.guard.high)
 

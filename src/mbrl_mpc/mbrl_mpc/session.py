@@ -27,6 +27,7 @@ from mbrl_dynamics.transition import Transition
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import EpisodeRecord, Pilot
 from mbrl_mpc.settings import ControlSettings
+from mbrl_mpc.storage import Storage, Training
 from mbrl_planner.planner import PlanRequest, PlanResult
 
 
@@ -71,18 +72,6 @@ class Phase(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    """The trainer's status, as far as a session needs it."""
-
-    stamp: int  # when it was sent, on the trainer's clock [ns]
-    job: int  # number of the training in progress, or of the last one
-    active: bool
-    model_version: int
-    holdout_error: float
-    training_time: float  # of the last training [s]
-
-
-@dataclasses.dataclass(frozen=True)
 class EpisodesGoal:
     """What to do; see ``mbrl_msgs/action/RunEpisodes``."""
 
@@ -109,10 +98,10 @@ class Ports(Protocol):
     """How a session reaches the rest of the graph. None of these may block."""
 
     def reset(self, episode: int, seed: int) -> None:
-        """Ask the simulation for a new episode; answered by ``Session.on_reset``."""
+        """Ask for a new episode; answered by ``on_reset``."""
 
-    def plan(self, plan_id: int, request: PlanRequest) -> None:
-        """Ask for a plan; answered by ``Session.on_plan``."""
+    def plan(self, plan_id: int, request: PlanRequest, stamp: int) -> None:
+        """Ask for a plan that takes effect at ``stamp`` [ns]; answered by ``on_plan``."""
 
     def command(self, action: np.ndarray, source: Source, plan_id: int, state_stamp: int) -> None:
         """Send an action to the robot."""
@@ -160,10 +149,9 @@ class Session:
         self.late_plans = 0  # requests not answered in time
         self.goal = goal
         self._settings = settings
-        self._outbox = outbox
         self._ports = ports
         self._clock = clock
-        self._training = training
+        self._storage = Storage(outbox, ports.transition, clock, training)
         self._period = round(pilot.task.control_period * 1e9)
         self._index = 0  # of the episode within the goal
         self._since = clock()  # when the phase began
@@ -174,12 +162,6 @@ class Session:
         self._plan_id = 0
         self._plan: PlanResult | PlanFailure | None = None  # arrived, not yet known to be usable
         self._patience = settings.plan_timeout  # until the planner is asked again [s]
-        self._gate: tuple[int, int] | None = None  # training announced: its job, and when [ns]
-        self._min_version = 0
-        self._next_sequence = 0  # all below are on disk
-        self._last_sequence = -1  # newest that was sent
-        self._trainer_away = False
-        self._training_time = 0.0
         self._episode_began = clock()
         self._sent: tuple[np.ndarray, Source, int] | None = None
         self._retry_at = math.inf
@@ -252,20 +234,8 @@ class Session:
     def on_ack(
         self, next_sequence: int, training_due: bool, stamp: int, training_job: int = 0
     ) -> None:
-        """Transitions below ``next_sequence`` are on disk.
-
-        Args:
-            next_sequence: of the transition not stored yet.
-            training_due: the transition made a training due.
-            stamp: when this was sent, on the trainer's clock [ns].
-            training_job: number of that training.
-        """
-        self._outbox.acknowledge(next_sequence)
-        self._next_sequence = max(self._next_sequence, next_sequence)
-        self._trainer_away = False
-        gate = (training_job, stamp)
-        if training_due and not self._trained(gate):
-            self._gate = gate
+        """Transitions below ``next_sequence`` are on disk; see ``Storage.on_ack``."""
+        if self._storage.on_ack(next_sequence, training_due, stamp, training_job):
             self.waiting_for_model = True
             self._plan = None
             if self.phase is Phase.PLAN:
@@ -275,13 +245,8 @@ class Session:
 
     def on_training(self, training: Training) -> None:
         """The trainer's status."""
-        before, self._training = self._training, training
-        if before is not None and training.model_version > before.model_version:
-            self._training_time += training.training_time
-        if self._gate is not None and self._trained(self._gate):
-            self._gate = None
+        if self._storage.on_training(training):
             self.waiting_for_model = False
-            self._min_version = training.model_version
             if self.phase is Phase.PLAN:
                 self._ask_for_plan()
         self._go_on()
@@ -289,7 +254,7 @@ class Session:
     def replan(self) -> int:
         """Drop the plan; returns the number of the one that will be made."""
         self.pilot.drop_plan()
-        if self.phase is Phase.PLAN and self._gate is None:
+        if self.phase is Phase.PLAN and not self._storage.gated:
             self._ask_for_plan()
             return self._plan_id
         return self._plan_id + 1
@@ -299,8 +264,7 @@ class Session:
         now = self._clock()
         settings = self._settings
         waited = now - self._since
-        for transition in self._outbox.overdue(now, settings.ack_timeout):
-            self._ports.transition(transition)
+        self._storage.resend(settings.ack_timeout)
         if self.phase is Phase.RESET:
             if waited > settings.recovery_timeout:
                 self.stop(
@@ -321,11 +285,17 @@ class Session:
         elif self.phase is Phase.PLAN:
             self._tick_plan(now, waited)
         elif self.phase is Phase.ENDING:
-            if not self._stored() and waited > settings.ack_timeout:
+            if not self._storage.stored and waited > settings.ack_timeout:
                 self._give_up_waiting_for_storage()
-            if self._gate is not None and waited > settings.model_timeout:
+            if self._storage.gated and waited > settings.model_timeout:
                 self._give_up_waiting_for_training()
             self._go_on()
+
+    @property
+    def waiting_for_state(self) -> bool:
+        """Whether a state should have come by now."""
+        late = self.seconds_in_phase > self._settings.state_timeout
+        return late and self.phase in (Phase.STATE, Phase.RESET)
 
     @property
     def seconds_in_phase(self) -> float:
@@ -344,7 +314,7 @@ class Session:
         )
         self._reset_stamp = None
         self._early = None
-        self._training_time = 0.0
+        self._storage.take_training_time()
         self._episode_began = self._clock()
         self._enter(Phase.RESET)
         self._ask_for_reset()
@@ -363,7 +333,7 @@ class Session:
         if self.pilot.needs_plan:
             self._enter(Phase.PLAN)
             self._plan = None
-            if self._gate is None:
+            if not self._storage.gated:
                 self._ask_for_plan()
         else:
             self._send_action()
@@ -402,8 +372,8 @@ class Session:
         return Summary(
             record=self.pilot.record,
             total_steps=self.pilot.total_steps,
-            holdout_error=math.nan if self._training is None else self._training.holdout_error,
-            training_time=self._training_time,
+            holdout_error=self._storage.holdout_error,
+            training_time=self._storage.training_time,
             wall_time=self._clock() - self._episode_began,
         )
 
@@ -419,10 +389,11 @@ class Session:
         """The same question under the same number, so that a late answer counts."""
         self._asked = self._clock()
         self._retry_at = math.inf
-        self._ports.plan(self._plan_id, self.pilot.plan_request(self._min_version))
+        request = self.pilot.plan_request(self._storage.min_version)
+        self._ports.plan(self._plan_id, request, self._stamp)
 
     def _try_to_act(self) -> None:
-        if self._plan is None or self._gate is not None or not self._stored():
+        if self._plan is None or self._storage.gated or not self._storage.stored:
             return
         self.waiting_for_model = self.waiting_for_planner = False
         if isinstance(self._plan, PlanResult):
@@ -433,7 +404,7 @@ class Session:
 
     def _tick_plan(self, now: float, waited: float) -> None:
         settings = self._settings
-        if self._gate is not None:
+        if self._storage.gated:
             if waited > settings.model_timeout:
                 self._give_up_waiting_for_training()
                 self._ask_for_plan()
@@ -447,7 +418,7 @@ class Session:
             if waited > settings.model_timeout:
                 self.stop(
                     End.NO_MODEL,
-                    f'the planner had no model of version {self._min_version} or newer within '
+                    f'the planner had no model of version {self._storage.min_version} or newer within '
                     f'{settings.model_timeout:g} s; is dynamics running, and has it trained?',
                 )
             else:
@@ -470,7 +441,8 @@ class Session:
     # Commands and transitions --------------------------------------------------------------------
 
     def _send_action(self) -> None:
-        source = Source.EXPLORATION if self.pilot.record.explore else Source.PLAN
+        source = Source.SAFE if self.pilot.holds else Source.PLAN
+        source = Source.EXPLORATION if self.pilot.explores else source
         self._send(self.pilot.act(), source)
 
     def _send(self, action: np.ndarray, source: Source) -> None:
@@ -489,39 +461,24 @@ class Session:
         self._ports.command(self.pilot.guard.safe_action, Source.SAFE, 0, 0)
 
     def _store(self, transition: Transition | None) -> None:
-        if transition is None:
-            return
-        self._last_sequence = transition.sequence
-        self._outbox.put(transition, self._clock())
-        self._ports.transition(transition)
-
-    def _stored(self) -> bool:
-        return self._trainer_away or self._next_sequence > self._last_sequence
-
-    def _trained(self, gate: tuple[int, int]) -> bool:
-        training = self._training
-        if training is None or training.active:
-            return False
-        job, stamp = gate
-        # A trainer that was started again counts its jobs from the beginning.
-        return training.job >= job if job <= training.job else training.stamp > stamp
+        if transition is not None:
+            self._storage.put(transition)
 
     def _go_on(self) -> None:
         if self.phase is Phase.PLAN:
             self._try_to_act()
-        elif self.phase is Phase.ENDING and self._stored() and self._gate is None:
+        elif self.phase is Phase.ENDING and self._storage.stored and not self._storage.gated:
             self._close_episode()
 
     def _give_up_waiting_for_storage(self) -> None:
-        if not self._stored():
+        if self._storage.give_up_storing():
             self._ports.warn(
                 'transitions are not acknowledged; going on, and keeping them until they are'
             )
-            self._trainer_away = True
 
     def _give_up_waiting_for_training(self) -> None:
         self._ports.warn('the training did not end in time; going on with the model there is')
-        self._gate = None
+        self._storage.give_up_training()
         self.waiting_for_model = False
 
     def _enter(self, phase: Phase) -> None:

@@ -49,12 +49,40 @@ class ControlSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class RealtimeSettings:
+    """Real time: rates and delays (section ``realtime``)."""
+
+    enabled: bool = setting(
+        'the robot does not wait: commands by a clock, plans for a moment ahead; otherwise lockstep',
+        False,
+    )
+    command_rate: float = setting('commands per second [Hz]', 100.0, ge=1.0, le=1000.0)
+    actuation_delay: float = setting(
+        'time from sending a command until it acts [s]', 0.0, ge=0.0, le=1.0
+    )
+    state_timeout: float = setting(
+        'the safe command is sent when there was no state for [s]', 0.2, ge=0.001, le=60.0
+    )
+    plan_margin: float = setting(
+        'how much earlier than the 95th percentile of its time says a plan is asked for [s]',
+        0.005,
+        ge=0.0,
+        le=1.0,
+    )
+    first_plan_time: float = setting(
+        'what a plan is expected to take before one was made [s]', 0.05, ge=0.001, le=60.0
+    )
+    plan_timeout: float = setting('ask the planner again after [s]', 0.5, ge=0.01, le=60.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class MpcSettings:
     """All parameters of ``mpc_controller``."""
 
     task: TaskSettings
     objective: ObjectiveSettings
     control: ControlSettings
+    realtime: RealtimeSettings
     autostart: bool = setting('configure and activate at start', True)
 
     def __post_init__(self) -> None:

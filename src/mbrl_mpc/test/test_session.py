@@ -51,7 +51,7 @@ class Graph:
     def reset(self, episode, seed):
         self.resets.append((episode, seed))
 
-    def plan(self, plan_id, request):
+    def plan(self, plan_id, request, stamp):
         self.requests.append((plan_id, request))
 
     def command(self, action, source, plan_id, state_stamp):

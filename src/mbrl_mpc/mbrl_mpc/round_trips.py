@@ -1,0 +1,35 @@
+"""How long an answer of the planner takes, so that it is asked in time."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+
+class RoundTrips:
+    """Times from question to answer, over the last ``count``; transport is in them."""
+
+    def __init__(self, margin: float, first: float, count: int = 50, percentile: float = 95) -> None:
+        """
+        Args:
+            margin: added to what is expected [s].
+            first: what is expected before the first answer, margin excluded [s].
+            count: answers that are remembered.
+            percentile: of their times that is expected.
+        """
+        self._margin = margin
+        self._first = first
+        self._percentile = percentile
+        self._times: deque[float] = deque(maxlen=count)
+
+    def add(self, seconds: float) -> None:
+        """An answer took so long."""
+        self._times.append(seconds)
+
+    @property
+    def expected(self) -> float:
+        """In what time the next answer will be here, as far as one can tell [s]."""
+        if not self._times:
+            return self._first + self._margin
+        return float(np.percentile(self._times, self._percentile)) + self._margin
