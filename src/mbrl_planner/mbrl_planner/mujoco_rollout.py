@@ -213,9 +213,7 @@ class MujocoRollout:
 
     def ahead(self, problems: Sequence[Problem]) -> list[Problem]:
         """Problems from where their plans take effect; those without a lead as they are."""
-        return [
-            self._carried(problem) if problem.lead_steps else problem for problem in problems
-        ]
+        return [self._carried(problem) if problem.lead_steps else problem for problem in problems]
 
     def _carried(self, problem: Problem) -> Problem:
         state = self._dynamics.ahead(problem.state, problem.lead_actions, problem.lead_durations)

@@ -17,7 +17,7 @@ class Problem:
     """One robot's problem, float64.
 
     Attributes:
-        state: [S], where the plan takes effect or, before ``lead.carry_ahead``, where the lead does.
+        state: [S], where the lead begins; once that was carried out, where the plan does.
         goal: [G], at the plan's first step.
         window: [K * S], the last states that the model sees, the newest first.
         past_actions: [(K - 1) * A], the actions that led to them, the newest first.
@@ -134,9 +134,7 @@ def _rows(name: str, values: object, width: int) -> np.ndarray:
     return rows
 
 
-def _lead(
-    request: PlanRequest, task: TaskSettings, horizon: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _lead(request: PlanRequest, task: TaskSettings, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """Actions [n, A] and durations [n] of the lead."""
     actions = _rows('lead_actions', request.lead_actions, task.action_dim)
     durations = np.asarray(request.lead_durations, dtype=np.float64)

@@ -81,7 +81,7 @@ def test_a_plan_with_a_lead_is_the_plan_from_where_that_leads(
 
 
 def test_an_angle_is_carried_on_and_not_wrapped(planner):
-    turned = STATE + [0.0, 2 * np.pi, 0.0, 0.0]
+    turned = STATE + np.array([0.0, 2 * np.pi, 0.0, 0.0])
     plans = [planner.plan(PlanRequest(state, seed=1, **LEAD)) for state in (STATE, turned)]
     apart = plans[1].state_mean[0] - plans[0].state_mean[0]
     np.testing.assert_allclose(apart, [0.0, 2 * np.pi, 0.0, 0.0], atol=1e-5)
@@ -116,7 +116,7 @@ def test_the_window_of_a_history_moves_along_in_whole_and_in_part_steps(planner)
     time = 1.75
     # the action of one period before: 0.5 until 1, 2.0 until 1.25, then -1.0
     delayed = 0.5 * 1.0 + 2.0 * 0.25 + -1.0 * 0.5
-    expected = STATE + [0.7 * time, delayed, 0.0, 0.0]
+    expected = STATE + np.array([0.7 * time, delayed, 0.0, 0.0])
     np.testing.assert_allclose(result.state_mean[0], expected, rtol=1e-5)
     # The first planned step still has the lead's actions of the last period, 0.75 to 1.75, ahead.
     expected += [0.7, -1.0 * 0.5 + 3.0 * 0.5, 0.0, 0.0]
@@ -191,7 +191,10 @@ def test_the_goal_of_a_request_is_that_at_the_plans_first_step(make_settings, li
     [
         ({'lead_actions': [[1.0]]}, r'lead_durations has shape \[0\] and lead_actions has 1 rows'),
         ({'lead_durations': [1.0]}, r'shape \[1\] and lead_actions has 0 rows; there must be one'),
-        ({'lead_actions': [[1.0]], 'lead_durations': [[1.0]]}, r'lead_durations has shape \[1, 1\]'),
+        (
+            {'lead_actions': [[1.0]], 'lead_durations': [[1.0]]},
+            r'lead_durations has shape \[1, 1\]',
+        ),
         (
             {'lead_actions': [[1.0, 2.0]], 'lead_durations': [1.0]},
             r'lead_actions have shape \[1, 2\]; it must be \[k, 1\]',
