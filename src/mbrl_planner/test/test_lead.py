@@ -62,7 +62,9 @@ def test_the_start_of_a_plan_is_that_of_the_mean_of_the_members_step_by_step(
     assert not result.state_std[0].any() and result.state_std[1].any()
 
 
-@pytest.mark.parametrize('changes', [{}, {'planner__propagation': 'ts_inf'}, TRUE])
+@pytest.mark.parametrize(
+    'changes', [{}, {'planner__propagation': 'ts_inf'}, {'optimizer__name': 'hybrid'}, TRUE]
+)
 @pytest.mark.parametrize('warm', [False, True])
 def test_a_plan_with_a_lead_is_the_plan_from_where_that_leads(
     make_settings, snapshot, changes, warm
@@ -72,7 +74,7 @@ def test_a_plan_with_a_lead_is_the_plan_from_where_that_leads(
     first = planner.plan(PlanRequest(STATE)).warm_start.shifted(2) if warm else None
     request = PlanRequest(STATE, [0.3], seed=5, warm_start=first, **LEAD)
     led = planner.plan(request)
-    assert np.abs(led.state_mean[0] - STATE).min() > 1e-3
+    assert np.abs(led.state_mean[0] - STATE).max() > 0.1
     there = PlanRequest(led.state_mean[0], [0.3], seed=5, warm_start=first)
     direct = planner.plan(there)
     assert_same(led, direct)
