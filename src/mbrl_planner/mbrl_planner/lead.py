@@ -51,8 +51,8 @@ def carry_ahead(problems: Sequence[Problem], model: Model) -> list[Problem]:
         states = windows[rows]
         past[rows, 0] = torch.tensor(action, dtype=torch.float32)
         actions = past[rows]
-        seen = (each.flatten(1).repeat(model.members, 1, 1) for each in (states, actions))
-        after = model.predict(*seen, variance=False).mean.mean(0)
+        seen, done = (each.flatten(1).repeat(model.members, 1, 1) for each in (states, actions))
+        after = model.predict(seen, done, variance=False).mean.mean(0)
         windows[rows] = torch.lerp(states, torch.cat([after[:, None], states[:, :-1]], 1), share)
         past[rows, 1:] = torch.lerp(actions[:, 1:], actions[:, :-1], share)
     for place, window, actions in zip(led, windows.double().numpy(), past.double().numpy()):
