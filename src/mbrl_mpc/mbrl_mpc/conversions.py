@@ -49,6 +49,8 @@ def plan_request_message(plan_id: int, request: PlanRequest, stamp: Time) -> Pla
         state=to_field(request.state),
         past_states=to_field(request.past_states),
         past_actions=to_field(request.past_actions),
+        lead_actions=to_field(request.lead_actions),
+        lead_durations=to_field(request.lead_durations),
         goal=to_field(request.goal),
         seed=request.seed,
         min_model_version=request.min_model_version,

@@ -84,6 +84,8 @@ def test_a_request_arrives_with_all_that_it_asks(
         warm_start=WarmStart(numbers(5, 1), numbers(3, 5, 1)) if warm else None,
         past_states=numbers(2, 4),
         past_actions=numbers(2, 1),
+        lead_actions=numbers(3, 1),
+        lead_durations=np.array([0.25, 1.0, 0.5]),
     )
     message = plan_request_message(9, request, Time(sec=1))
     assert message.plan_id == 9

@@ -63,6 +63,8 @@ def read_request(message: PlanActions.Request, settings: PlannerSettings) -> Pla
         warm_start=warm_start,
         past_states=_rows('past_states', message.past_states, settings.task.state_dim),
         past_actions=_rows('past_actions', message.past_actions, settings.task.action_dim),
+        lead_actions=_rows('lead_actions', message.lead_actions, settings.task.action_dim),
+        lead_durations=from_field(message.lead_durations),
     )
 
 
@@ -83,6 +85,7 @@ def read_batch(
     seeds = _per_robot('seeds', message.seeds, robots, 0)
     warm = _per_robot('warm', message.warm, robots, False)
     past_counts = _per_robot('past_counts', message.past_counts, robots, 0)
+    lead_counts = _per_robot('lead_counts', message.lead_counts, robots, 0)
     elites_counts = _per_robot('elites_counts', message.elites_counts, robots, 0)
     _check_length('states', message.states, robots, task.state_dim, 'robots')
     states = from_field(message.states, (robots, -1))
@@ -99,6 +102,13 @@ def read_batch(
             ('past_actions', message.past_actions, task.action_dim),
         )
     ]
+    lead_actions, lead_durations = (
+        _parts(name, values, lead_counts, shape, 'lead_counts')
+        for name, values, shape in (
+            ('lead_actions', message.lead_actions, (task.action_dim,)),
+            ('lead_durations', message.lead_durations, ()),
+        )
+    )
     means: np.ndarray | list[None] = [None] * robots
     if any(warm):
         means = _steps('warm_start_mean', message.warm_start_mean, robots, steps)
@@ -127,6 +137,8 @@ def read_batch(
                 warm_start=None if mean is None else WarmStart(mean, elites[robot]),
                 past_states=past[0][robot],
                 past_actions=past[1][robot],
+                lead_actions=lead_actions[robot],
+                lead_durations=lead_durations[robot],
             )
         )
     return requests

@@ -7,6 +7,7 @@ by ``mujoco.rollout`` in threads. It is deterministic: there is one particle, wi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import mujoco
@@ -18,6 +19,7 @@ from mbrl_common.plugins import make_plugin
 from mbrl_common.settings import SettingsError
 from mbrl_common.task import TaskSettings
 from mbrl_planner.objectives import Objective
+from mbrl_planner.requests import Problem
 from mbrl_planner.settings import SIMULATORS, PlanningSettings
 
 _FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
@@ -76,11 +78,9 @@ class MujocoDynamics:
             [B, H + 1, S], float64; NaN from where the physics diverged.
         """
         rows, horizon, _ = actions.shape
-        start = np.tile(self._rest, (rows, 1))
-        start[:, self._place] = state
-        control = np.zeros((rows, horizon, self._model.nu))
-        control[..., self._actuator] = np.clip(actions, self._low, self._high)
-        control = np.repeat(control, self._substeps, axis=1)
+        start = self._full(state)
+        control = np.repeat(self._control(actions), self._substeps, axis=1)
+        elapsed = self._task.control_period * np.arange(1, horizon + 1)
         states = np.empty((rows, horizon + 1, self._task.state_dim))
         states[:, 0] = state
         chunk = max(1, _CHUNK // (control.shape[1] * start.shape[1]))
@@ -88,15 +88,48 @@ class MujocoDynamics:
             part = slice(first, first + chunk)
             full, _ = self._pool.rollout(self._model, self._data, start[part], control[part])
             ends = full[:, self._substeps - 1 :: self._substeps]  # where a control period ends
-            states[part, 1:] = self._unless_diverged(ends)
+            states[part, 1:] = self._unless_diverged(ends, elapsed)
         return states
 
-    def _unless_diverged(self, ends: np.ndarray) -> np.ndarray:
-        """States [B, H, S] of full states [B, H, F], NaN where the physics has diverged: there
-        MuJoCo has put time back, and stopped stepping."""
-        period = self._task.control_period
-        wanted = _START_TIME + period * np.arange(1, ends.shape[1] + 1)
-        sound = np.abs(ends[..., 0] - wanted) < 0.5 * self._model.opt.timestep
+    def ahead(self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray) -> np.ndarray:
+        """Carry one state through the model under actions that need not last a control period.
+
+        Args:
+            state: [S], where it begins.
+            actions: [n, A]; clamped to the task's bounds.
+            durations: [n], of each in control periods; an action ends with the physics step that
+                is nearest to its time, counted from the beginning, so that rounding adds up to no
+                more than half a step.
+
+        Returns:
+            [S], float64; NaN if the physics diverged.
+        """
+        ends = np.rint(np.cumsum(durations) * self._substeps).astype(np.intp)
+        control = np.repeat(self._control(actions), np.diff(ends, prepend=0), axis=0)
+        if not len(control):
+            return state
+        start = self._full(state[None])
+        full, _ = self._pool.rollout(self._model, self._data, start, control[None])
+        elapsed = self._model.opt.timestep * np.arange(1, len(control) + 1)
+        carried: np.ndarray = self._unless_diverged(full, elapsed)[0, -1]
+        return carried
+
+    def _full(self, state: np.ndarray) -> np.ndarray:
+        """Full states [B, F] of states [B, S]."""
+        full = np.tile(self._rest, (len(state), 1))
+        full[:, self._place] = state
+        return full
+
+    def _control(self, actions: np.ndarray) -> np.ndarray:
+        """What actions [..., A] set the actuators to."""
+        control = np.zeros((*actions.shape[:-1], self._model.nu))
+        control[..., self._actuator] = np.clip(actions, self._low, self._high)
+        return control
+
+    def _unless_diverged(self, ends: np.ndarray, elapsed: np.ndarray) -> np.ndarray:
+        """States [B, H, S] of full states [B, H, F] at the times ``elapsed`` [H] after the start,
+        NaN where the physics has diverged: there MuJoCo has put time back, and stopped stepping."""
+        sound = np.abs(ends[..., 0] - (_START_TIME + elapsed)) < 0.5 * self._model.opt.timestep
         sound &= np.isfinite(ends).all(axis=-1)
         sound = np.logical_and.accumulate(sound, axis=1)
         return np.where(sound[..., None], ends[..., self._place], np.nan)
@@ -172,6 +205,19 @@ class MujocoRollout:
     def term_names(self) -> tuple[str, ...]:
         """What the columns of ``terms`` are."""
         return tuple(self._objective.weights)
+
+    @property
+    def lead_members(self) -> int:
+        """Control steps that a step of a lead counts for."""
+        return 1
+
+    def ahead(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Problems from where their plans take effect; those without a lead as they are."""
+        return [self._carried(problem) if problem.lead_steps else problem for problem in problems]
+
+    def _carried(self, problem: Problem) -> Problem:
+        state = self._dynamics.ahead(problem.state, problem.lead_actions, problem.lead_durations)
+        return dataclasses.replace(problem, state=state, window=state)
 
     def begin(
         self,

@@ -34,15 +34,21 @@ class PlanningFailedError(PlannerError):
 class PlanRequest:
     """All that a plan depends on, besides the model.
 
+    A plan takes effect where the lead ends. Without one that is at ``state``.
+
     Attributes:
-        state: [S], units as the task declares them.
-        goal: as the objective says; empty: its default.
+        state: [S], the newest that is known, units as the task declares them.
+        goal: as the objective says, as it is when the plan takes effect; empty: its default.
         past_states: [k, S], the states before it in this episode, oldest first; as many as
             ``PlanResult.history`` asks for, less one, fewer at the start of an episode.
         past_actions: [k, A], the action that followed each of them.
         seed: of all randomness of this plan, 0 to 2**64 - 1.
         min_model_version: refuse to plan with an older model; 0: any.
-        warm_start: the last plan's, shifted to now (``WarmStart.shifted``); None: cold start.
+        warm_start: the last plan's, shifted to when this one takes effect (``WarmStart.shifted``);
+            None: cold start.
+        lead_actions: [n, A], what will be executed between ``state`` and when the plan takes
+            effect, oldest first; physical units; n is at most the horizon.
+        lead_durations: [n], how long each is in force, in control periods, above 0 and at most 1.
     """
 
     state: Sequence[float] | np.ndarray
@@ -52,6 +58,8 @@ class PlanRequest:
     warm_start: WarmStart | None = None
     past_states: Sequence[Sequence[float]] | np.ndarray = ()
     past_actions: Sequence[Sequence[float]] | np.ndarray = ()
+    lead_actions: Sequence[Sequence[float]] | np.ndarray = ()
+    lead_durations: Sequence[float] | np.ndarray = ()
 
 
 def _nothing() -> np.ndarray:
@@ -64,13 +72,14 @@ class PlanResult:
 
     Attributes:
         actions: [H, A], within the task's bounds.
-        state_mean, state_std: [H + 1, S], what the members (and particles) predict, from the
-            request's state on: their mean and their standard deviation.
+        state_mean, state_std: [H + 1, S], what the members (and particles) predict, from where
+            the plan takes effect on: their mean and their standard deviation. The first state is
+            planned from as if it were certain, also at the end of a lead: its deviation is 0.
         predicted_return: sum of predicted rewards over the horizon.
         warm_start: of this plan, not shifted yet.
         model_version: of the model planned with; 0: planned in the true model.
         model_steps: rows x members x steps spent, all of them; in a batch, an equal share, also of
-            what was spent while others were not done yet.
+            what was spent while others were not done yet; those of the lead are one's own.
         planning_time: wall clock [s]; in a batch, that of the whole batch.
         history: K, states that the model sees: the next request wants K - 1 past ones.
         iteration_best, iteration_mean, iteration_spread: [iterations], how the optimisation went,

@@ -156,12 +156,16 @@ class Planner:
         """
         began = time.perf_counter()
         answers: dict[int, PlanResult | PlannerError] = {}
+        checked: dict[int, Problem] = {}
         groups: dict[int, dict[int, Problem]] = {}
         for robot, request in enumerate(requests):
             try:
-                problem = self._check(request)
+                checked[robot] = self._check(request)
             except PlannerError as error:
                 answers[robot] = error
+        for robot, problem in zip(checked, self._ahead(list(checked.values()))):
+            if isinstance(problem, PlannerError):
+                answers[robot] = problem
             else:
                 groups.setdefault(problem.elites, {})[robot] = problem
         waiting = sum(map(len, groups.values()))
@@ -195,6 +199,20 @@ class Planner:
     @property
     def _history(self) -> int:
         return 1 if self._model is None else self._model.history
+
+    def _ahead(self, problems: Sequence[Problem]) -> list[Problem | PlannerError]:
+        """Problems from where their plans take effect."""
+        if not problems:
+            return []
+        assert self._rollout is not None
+        with self._mode():
+            carried = self._rollout.ahead(problems)
+        return [
+            after
+            if np.isfinite(after.window).all()
+            else self._failed(before, 'lead_actions lead to no finite state')
+            for before, after in zip(problems, carried)
+        ]
 
     def _solve(
         self, problems: Sequence[Problem], deadline: float
@@ -233,7 +251,7 @@ class Planner:
                 predicted_return=float(value[robot]),
                 warm_start=WarmStart(mean[robot], elites[robot]),
                 model_version=self._version,
-                model_steps=steps // len(problems),
+                model_steps=steps // len(problems) + problem.lead_steps * rollout.lead_members,
                 planning_time=math.nan,
                 history=self._history,
                 iteration_best=best[robot],
@@ -246,15 +264,15 @@ class Planner:
             for robot, problem in enumerate(problems)
         ]
 
-    def _failed(self, problem: Problem) -> PlanningFailedError:
+    def _failed(
+        self, problem: Problem, what: str = 'no candidate has a finite return'
+    ) -> PlanningFailedError:
         where = f'from the state {problem.state.tolist()}'
         if self._model is None:
-            return PlanningFailedError(
-                f'no candidate has a finite return {where}: the simulation diverges there'
-            )
+            return PlanningFailedError(f'{what} {where}: the simulation diverges there')
         return PlanningFailedError(
-            f'no candidate has a finite return with model version {self._version} {where}: the '
-            'model diverges there; train it on more data'
+            f'{what} with model version {self._version} {where}: the model diverges there; train '
+            'it on more data'
         )
 
     def _start(self, problems: Sequence[Problem]) -> Start:

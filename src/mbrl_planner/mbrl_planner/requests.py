@@ -17,12 +17,14 @@ class Problem:
     """One robot's problem, float64.
 
     Attributes:
-        state: [S].
-        goal: [G].
+        state: [S], where the lead begins; once that was carried out, where the plan does.
+        goal: [G], at the plan's first step.
         window: [K * S], the last states that the model sees, the newest first.
         past_actions: [(K - 1) * A], the actions that led to them, the newest first.
         seed: of all randomness.
         warm_start: None: cold.
+        lead_actions: [n, A], executed before the plan takes effect, oldest first.
+        lead_durations: [n], how long each is in force, in control periods.
     """
 
     state: np.ndarray
@@ -31,6 +33,13 @@ class Problem:
     past_actions: np.ndarray
     seed: int
     warm_start: WarmStart | None
+    lead_actions: np.ndarray
+    lead_durations: np.ndarray
+
+    @property
+    def lead_steps(self) -> int:
+        """Steps of the lead, n."""
+        return len(self.lead_durations)
 
     @property
     def elites(self) -> int:
@@ -63,7 +72,15 @@ def check_request(
     window, past_actions = _window(state, request, task, history)
     if request.warm_start is not None:
         _check_warm_start(request.warm_start, (horizon, task.action_dim))
-    return Problem(state, goal, window, past_actions, request.seed, request.warm_start)
+    return Problem(
+        state,
+        goal,
+        window,
+        past_actions,
+        request.seed,
+        request.warm_start,
+        *_lead(request, task, horizon),
+    )
 
 
 def _state(request: PlanRequest, task: TaskSettings) -> np.ndarray:
@@ -115,6 +132,36 @@ def _rows(name: str, values: object, width: int) -> np.ndarray:
             f'{width} entries in each'
         )
     return rows
+
+
+def _lead(request: PlanRequest, task: TaskSettings, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """Actions [n, A] and durations [n] of the lead."""
+    actions = _rows('lead_actions', request.lead_actions, task.action_dim)
+    durations = np.asarray(request.lead_durations, dtype=np.float64)
+    if durations.shape != (len(actions),):
+        raise PlanRequestError(
+            f'lead_durations has shape {list(durations.shape)} and lead_actions has '
+            f'{len(actions)} rows; there must be one duration for each'
+        )
+    if len(actions) > horizon:
+        raise PlanRequestError(
+            f'lead_actions has {len(actions)} rows; it must have at most {horizon}, the horizon: '
+            'what is known of the robot is too old to plan from'
+        )
+    if not np.isfinite(actions).all():
+        row, entry = np.argwhere(~np.isfinite(actions))[0]
+        raise PlanRequestError(
+            f'lead_actions has {task.action[entry]} = {actions[row, entry]} in row {row}; every '
+            'entry must be finite'
+        )
+    sound = (durations > 0) & (durations <= 1)
+    if not sound.all():
+        bad = int(np.argmin(sound))
+        raise PlanRequestError(
+            f'lead_durations has {durations[bad]} in place {bad}; every entry must be above 0 and '
+            'at most 1, in control periods'
+        )
+    return actions, durations
 
 
 def _check_warm_start(warm_start: WarmStart, steps: tuple[int, int]) -> None:

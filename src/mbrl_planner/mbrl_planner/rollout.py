@@ -14,7 +14,9 @@ import torch
 from mbrl_common.settings import SettingsError
 from mbrl_dynamics.precision import fast_products
 from mbrl_dynamics.propagation import Imagined, Model, Propagation, root
+from mbrl_planner.lead import carry_ahead
 from mbrl_planner.objectives import Objective
+from mbrl_planner.requests import Problem
 from mbrl_planner.settings import PlanningSettings
 
 __all__ = ['Model', 'Rollout']
@@ -46,6 +48,7 @@ class Rollout:
 
     def __init__(self, model: Model, objective: Objective, settings: PlanningSettings) -> None:
         """Raises SettingsError: the model cannot be placed on the device."""
+        self._model = model
         self._objective = objective
         self._penalty = settings.disagreement_penalty
         self._aversion = settings.risk_aversion
@@ -69,6 +72,16 @@ class Rollout:
     def term_names(self) -> tuple[str, ...]:
         """What the columns of ``terms`` are: the objective's terms, or the model's one reward."""
         return ('model',) if self._learned_reward else tuple(self._objective.weights)
+
+    @property
+    def lead_members(self) -> int:
+        """Model steps that a step of a lead takes."""
+        return self._model.members
+
+    def ahead(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Problems from where their plans take effect: see ``carry_ahead``. A row each, in fp32 on
+        the CPU: that much exactness costs nothing."""
+        return carry_ahead(problems, self._model)
 
     def begin(
         self,

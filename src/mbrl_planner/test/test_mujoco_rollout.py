@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from mbrl_common.plugins import make_plugin
 from mbrl_common.settings import SettingsError, build
 from mbrl_common.task import TaskSettings
 from mbrl_planner import mujoco_rollout
 from mbrl_planner.mujoco_rollout import MujocoDynamics, MujocoRollout
 from mbrl_planner.objectives import Objective, ObjectiveSettings, make_objective
-from mbrl_planner.settings import PlanningSettings
+from mbrl_planner.settings import SIMULATORS, PlanningSettings
 from mbrl_sim_bridge.settings import SimBridgeSettings, SimSettings
 from mbrl_sim_bridge.simulation import Simulation
 
@@ -55,6 +56,31 @@ def test_states_are_those_of_the_simulation(task, threads):
     dynamics = MujocoDynamics(task, 'cartpole_pets', threads)
     found = dynamics(starts.repeat(4, 0), actions.reshape(12, 30, 1))
     np.testing.assert_allclose(found, states.reshape(12, 31, 4), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('threads', [1, 3])
+def test_a_state_is_carried_ahead_by_the_physics_steps_that_fit(task, threads):
+    """Two to a control period; what is left over is not lost."""
+    dynamics = MujocoDynamics(task, 'cartpole_pets', threads)
+    random = np.random.default_rng(4)
+    for durations, steps in (
+        ([1.0, 1.0], [2, 2]),
+        ([0.5, 1.0, 0.5], [1, 2, 1]),
+        ([0.2, 0.2, 0.2, 1.0], [0, 1, 0, 2]),
+        ([0.3, 0.9], [1, 1]),
+        ([0.1], [0]),
+    ):
+        state = random.normal(0, 0.5, 4)
+        actions = random.uniform(-3, 3, (len(durations), 1))
+        model = make_plugin(SIMULATORS, 'cartpole_pets', 'simulator').make_model()
+        data = mujoco.MjData(model)
+        data.qpos[:], data.qvel[:] = state[:2], state[2:]
+        for action, count in zip(actions, steps):
+            data.ctrl[:] = action
+            for _ in range(count):
+                mujoco.mj_step(model, data)
+        found = dynamics.ahead(state, actions, np.array(durations))
+        np.testing.assert_allclose(found, [*data.qpos, *data.qvel], rtol=0, atol=1e-12)
 
 
 def test_entries_are_found_by_name_in_any_order_and_walls_stop_the_robot():
@@ -229,6 +255,10 @@ def test_a_divergence_in_the_very_last_step_is_seen(unstable):
     assert 1 < lost < 40
     states = dynamics(np.zeros((1, 2)), actions[:, :lost])
     assert np.isnan(states[0, -1]).all() and np.isfinite(states[0, :-1]).all()
+    one_each = np.ones(lost)
+    assert np.isnan(dynamics.ahead(np.zeros(2), actions[0, :lost], one_each)).all()
+    before = dynamics.ahead(np.zeros(2), actions[0, : lost - 1], one_each[1:])
+    np.testing.assert_array_equal(before, states[0, -2])
     too_fast = np.array([[0.0, 1e11], [0.0, 0.0]])
     assert np.isnan(dynamics(too_fast, np.zeros((2, 1, 1)))[:, 1]).all(axis=1).tolist() == [
         True,

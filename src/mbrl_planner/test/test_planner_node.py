@@ -55,6 +55,7 @@ def model_message(data: bytes, version: int) -> ModelSnapshot:
 
 def plan(probe, **fields):
     arrays = ('state', 'goal', 'warm_start_mean', 'warm_start_elites')
+    arrays += ('lead_actions', 'lead_durations')
     fields = {'plan_id': 7, 'state': STATE, 'seed': 11, **fields}
     fields = {name: to_field(v) if name in arrays else v for name, v in fields.items()}
     return probe.call('planner/plan', PlanActions, PlanActions.Request(**fields))
@@ -98,6 +99,35 @@ def test_a_plan_over_the_wire_is_the_plan_of_the_core(probe, node, parameters, s
         expected = core.plan(PlanRequest(STATE, [0.5], 11, 0, expected.warm_start.shifted(1)))
 
 
+def test_a_plan_with_a_lead_over_the_wire_is_that_of_the_core_at_its_stamp(
+    probe, node, parameters, snapshot
+):
+    give_model(probe, node, snapshot, 2)
+    core = Planner(build(PlannerSettings, parameters))
+    core.set_model(snapshot, 2)
+    lead = {'lead_actions': [[0.5], [-2.0]], 'lead_durations': [0.25, 1.0]}
+    answer = plan(probe, stamp=Time(sec=3, nanosec=50_000_000), **lead)
+    assert answer.error_msg == ''
+    expected = core.plan(PlanRequest(STATE, seed=11, **lead))
+    assert answer.plan.header.stamp == Time(sec=3, nanosec=50_000_000)
+    np.testing.assert_array_equal(answer.plan.actions, expected.actions.ravel())
+    np.testing.assert_array_equal(answer.plan.state_mean, expected.state_mean.ravel())
+    assert np.abs(answer.plan.state_mean[0] - STATE[0]) > 1e-3
+
+    batch = plan_batch(
+        probe,
+        lead_counts=[0, 2, 1],
+        lead_actions=[0.5, -2.0, 1.0],
+        lead_durations=[0.25, 1.0, 0.5],
+    )
+    assert list(batch.error_msg) == [''] * 3
+    leads = [{}, lead, {'lead_actions': [[1.0]], 'lead_durations': [0.5]}]
+    requests = [PlanRequest(STATE, seed=11 + robot, **each) for robot, each in enumerate(leads)]
+    for got, result in zip(batch.plans, core.plan_many(requests)):
+        np.testing.assert_array_equal(got.actions, result.actions.ravel())
+        np.testing.assert_array_equal(got.state_mean, result.state_mean.ravel())
+
+
 def test_wrong_requests_are_told_what_would_be_right_and_the_node_goes_on(probe, node, snapshot):
     answer = plan(probe)
     assert answer.error_code == Answer.NO_MODEL
@@ -117,6 +147,9 @@ def test_wrong_requests_are_told_what_would_be_right_and_the_node_goes_on(probe,
         ),
         ({'warm_start_elites': [0.0] * 20}, 'without warm_start_mean'),
         ({'warm_start_mean': [np.nan] * 20}, 'not finite'),
+        ({'lead_actions': [1.0]}, 'lead_durations has shape [0] and lead_actions has 1 rows'),
+        ({'lead_actions': [np.nan], 'lead_durations': [1.0]}, 'lead_actions has slider = nan'),
+        ({'lead_actions': [1.0], 'lead_durations': [2.0]}, 'lead_durations has 2.0 in place 0'),
     ):
         answer = plan(probe, **fields)
         assert answer.error_code == Answer.INVALID_REQUEST
@@ -128,7 +161,7 @@ def test_wrong_requests_are_told_what_would_be_right_and_the_node_goes_on(probe,
 
 
 def plan_batch(probe, **fields):
-    arrays = ('states', 'goals', 'past_states', 'past_actions')
+    arrays = ('states', 'goals', 'past_states', 'past_actions', 'lead_actions', 'lead_durations')
     arrays += ('warm_start_mean', 'warm_start_elites')
     fields = {'plan_ids': [7, 8, 9], 'states': STATE * 3, 'seeds': [11, 12, 13], **fields}
     fields = {name: to_field(v) if name in arrays else v for name, v in fields.items()}
@@ -202,6 +235,10 @@ def test_in_a_batch_each_wrong_request_is_told_what_would_be_right(probe, node, 
     )
     assert list(answer.error_code) == [codes.NONE, codes.INVALID_REQUEST, codes.NONE]
     assert 'a robot that is not warm' in answer.error_msg[1]
+    lead = {'lead_counts': [1, 0, 1], 'lead_actions': [1.0] * 2, 'lead_durations': [1.0, -1.0]}
+    answer = plan_batch(probe, **lead)
+    assert list(answer.error_code) == [codes.NONE, codes.NONE, codes.INVALID_REQUEST]
+    assert 'lead_durations has -1.0 in place 0' in answer.error_msg[2]
     answer = plan_batch(probe, min_model_version=3)
     assert list(answer.error_code) == [codes.MODEL_OUTDATED] * 3
 
@@ -216,6 +253,12 @@ def test_a_batch_whose_arrays_do_not_fit_together_is_refused_whole(probe, node, 
         ({'goals': [0.0, 1.0]}, 'goals has 2 entries'),
         ({'past_counts': [1, 0, 0], 'past_states': STATE}, 'past_actions has 0 entries; it must'),
         ({'past_states': STATE}, 'past_states has 4 entries; it must have 0'),
+        ({'lead_counts': [1]}, 'lead_counts has 1 entries; it must have 3 as plan_ids, or none'),
+        (
+            {'lead_counts': [1, 0, 1], 'lead_actions': [1.0] * 2, 'lead_durations': [1.0]},
+            'lead_durations has 1 entries; it must have 2: 1 for each of 2 rows, the sum of lead',
+        ),
+        ({'lead_actions': [1.0]}, 'lead_actions has 1 entries; it must have 0'),
         ({'warm': [True] * 3}, 'warm_start_mean has 0 entries; it must have 3 times 20'),
         (
             {
