@@ -1,7 +1,7 @@
 """Episodes in real time: the robot does not wait, so everything happens at its time or not at all.
 
-An episode lies on a grid of control periods. At each boundary of the grid the action changes; in
-between it is sent again and again, at a rate of its own. What happens, and when:
+An episode lies on a grid of control periods, which begins with a command. At each boundary of the
+grid the action changes; in between it is sent again and again. What happens, and when:
 
 - a plan takes effect at a boundary. It is asked for as late as it may be to arrive in time, from
   the newest state, together with the actions that will have been executed until then: the planner
@@ -116,6 +116,7 @@ class RealtimeSession:
         self._reset_stamp: int | None = None
         self._state_at = -math.inf  # when the newest state came [s]
         self._inside = True  # of the region where the robot may be
+        self._beat = 0  # when the last command went out, or rather took effect [ns]
         self._begin: int | None = None  # of the grid [ns]
         self._current = -1  # period that is being commanded
         self._periods: dict[int, _Period] = {}  # commanded, and not in a transition yet
@@ -224,11 +225,18 @@ class RealtimeSession:
         """Send the command of this moment; call this ``realtime.command_rate`` times a second."""
         if self.phase is Phase.OVER:
             return
-        effect = self._now() + self._delay
-        if self.phase is not Phase.STATE or self._begin is None or effect < self._begin:
+        self._beat = effect = self._now() + self._delay
+        if self.phase is Phase.STATE and self._begin is None:
+            self._begin = effect
+        if self.phase is not Phase.STATE or self._begin is None:
             self._send_safe()
         else:
-            current = (effect - self._begin) // self._period
+            # of the nearest boundary: a beat may come a little early
+            current = (effect + self._tick // 2 - self._begin) // self._period
+            if current < 0:
+                self._send_safe()
+                self._ask_if_due()
+                return
             if current > self._current:
                 self._enter_period(current, effect)
             if self._must_be_safe():
@@ -319,7 +327,6 @@ class RealtimeSession:
         self._state_at = self._clock()
         self._inside = inside
         if not self._plans:
-            self._begin = self._now() + self._delay + 2 * self._tick
             self._enter(Phase.STATE)
         else:  # the grid begins where the first plan does
             self._enter(Phase.PLAN)
@@ -389,7 +396,7 @@ class RealtimeSession:
                 self._periods[missed] = dataclasses.replace(before, change=None)
         self._current = index
         period = self._decide(index)
-        late = effect - self._boundary(index) > 1.5 * self._tick
+        late = effect - self._boundary(index) > self._tick
         self.late_steps += late or self._stale_plan(index)
         self._periods[index] = period.spoilt() if late else period
 
@@ -474,7 +481,8 @@ class RealtimeSession:
             return
         soonest = self._now() + self._delay + round(self._round_trips.expected * 1e9)
         if self.phase is Phase.PLAN:
-            self._ask(soonest + self._tick)
+            beats = -((self._beat - soonest) // self._tick)
+            self._ask(self._beat + (beats + 1) * self._tick)
         elif self.phase is Phase.STATE and self._begin is not None and self._plans:
             target = self._next_boundary(soonest)
             if target is not None:
@@ -492,7 +500,10 @@ class RealtimeSession:
         time = self._boundary(index)
         if last is not None and not self._afresh:
             steps = (time - last.start) // self._period
-            if not self.pilot.mode.due(steps, len(last.plan.actions), self.pilot.step_error):
+            # an error of a step of the plan before says nothing of this one
+            own = self.pilot.stamp - self._period >= last.start
+            error = self.pilot.step_error if own else math.nan
+            if not self.pilot.mode.due(steps, len(last.plan.actions), error):
                 return None
         # later, from a newer state, if that is early enough
         return time if time - soonest <= self._tick else None

@@ -10,7 +10,9 @@ import numpy as np
 class RoundTrips:
     """Times from question to answer, over the last ``count``; transport is in them."""
 
-    def __init__(self, margin: float, first: float, count: int = 50, percentile: float = 95) -> None:
+    def __init__(
+        self, margin: float, first: float, count: int = 50, percentile: float = 95
+    ) -> None:
         """
         Args:
             margin: added to what is expected [s].

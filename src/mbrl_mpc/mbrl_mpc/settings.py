@@ -86,6 +86,15 @@ class MpcSettings:
     autostart: bool = setting('configure and activate at start', True)
 
     def __post_init__(self) -> None:
+        beats = self.realtime.command_rate * self.task.control_period
+        if round(beats) < 1 or abs(beats - round(beats)) > 1e-6:
+            raise SettingsError(
+                [
+                    f"parameter 'realtime.command_rate' is {self.realtime.command_rate:g} Hz; it "
+                    'must be a multiple of the control rate, '
+                    f'{1 / self.task.control_period:g} Hz'
+                ]
+            )
         make_objective(self.objective, self.task)  # one that does not exist or fit is refused here
         safe = self.control.safe_action
         if safe and len(safe) != self.task.action_dim:

@@ -323,13 +323,13 @@ def test_a_mode_says_how_often_is_planned(settings, mode, plans):
 def test_the_mode_may_change_while_the_robot_moves(settings):
     world = World(settings, max_steps=80)
     world.run(0.6)
-    world.pilot.mode = (Mode('hold'))
+    world.pilot.mode = Mode('hold')
     world.run(0.6)
     assert world.commands[-1][1:3] == (0.0, Source.SAFE)
-    world.pilot.mode = (Mode('explore'))
+    world.pilot.mode = Mode('explore')
     world.run(0.6)
     assert world.commands[-1][2] is Source.EXPLORATION
-    world.pilot.mode = (Mode())
+    world.pilot.mode = Mode()
     world.run(0.6)
     assert world.commands[-1][2] is Source.PLAN
     world.run(3.0)
@@ -338,7 +338,7 @@ def test_the_mode_may_change_while_the_robot_moves(settings):
 
 def test_an_error_beyond_the_bound_makes_a_new_plan(settings):
     world = World(settings, mode=Mode('on_error', bound=0.5))
-    world.run(0.45)
+    world.run(0.25)
     assert len(world.requests) == 1
     world._advance()
     world.position = world.position + np.array([0, 0, 2.0, 0])  # somebody pushes
@@ -394,6 +394,6 @@ def test_a_training_that_is_due_is_waited_for_between_episodes_alone(settings):
     assert world.session.phase is Phase.ENDING and len(world.sent) == 10
     world.session.on_training(Training(world.now, 1, False, 2, 0.1, 0.5))
     assert world.session.phase in (Phase.RESET, Phase.PLAN)
-    assert world.requests[-1][1].min_model_version in (0, 2)
+    before = len(world.requests)
     world.run(0.1)
-    assert world.requests[-1][1].min_model_version == 2
+    assert world.requests[before][1].min_model_version == 2
