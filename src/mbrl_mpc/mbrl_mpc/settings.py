@@ -6,6 +6,7 @@ import dataclasses
 
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
+from mbrl_mpc.robot_settings import RobotSettings
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 
 
@@ -55,10 +56,20 @@ class MpcSettings:
     task: TaskSettings
     objective: ObjectiveSettings
     control: ControlSettings
+    robot: RobotSettings
     autostart: bool = setting('configure and activate at start', True)
 
     def __post_init__(self) -> None:
         make_objective(self.objective, self.task)  # one that does not exist or fit is refused here
+        problems = self.robot.problems(self.task, self.control.state_source)
+        if self.robot.command_as == 'position' and self.robot.safe_command == 'action':
+            if not self.control.safe_action:
+                problems.append(
+                    "parameter 'robot.command_as' is 'position', and the safe command would lead "
+                    "every joint to 0; set 'robot.safe_command' to 'hold', or 'control.safe_action'"
+                )
+        if problems:
+            raise SettingsError(problems)
         safe = self.control.safe_action
         if safe and len(safe) != self.task.action_dim:
             raise SettingsError(
