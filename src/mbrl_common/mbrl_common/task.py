@@ -31,8 +31,8 @@ class TaskSettings:
     """What a task's parameter file says once, for all nodes (section ``task``).
 
     ``state`` names the entries of the state vector: ``<joint>.<field>`` with ``FIELDS``, and of a
-    free body ``<body>.<field>`` with ``BODY_FIELDS``; ``action`` names the actuated joints. SI units
-    (REP 103).
+    free body ``<body>.<field>`` with ``BODY_FIELDS``; ``action`` names the actuated joints. In SI
+    units (REP 103).
     """
 
     name: str = setting('name of the task')

@@ -55,8 +55,17 @@ class ActionGuard:
         Args:
             action: shape [action_dim]; what is outside of the bounds is taken to them.
             now_ns: the time [ns], on the clock of :meth:`check`.
+
+        Raises:
+            ValueError: if it has another shape or is not finite.
         """
-        self._held = self._last = np.clip(np.array(action, dtype=np.float64), self.low, self.high)
+        there = np.array(action, dtype=np.float64)
+        if there.shape != self.low.shape or not np.isfinite(there).all():
+            raise ValueError(
+                f'the robot is said to do {there.tolist()}; it must be {len(self.low)} finite '
+                'numbers'
+            )
+        self._held = self._last = np.clip(there, self.low, self.high)
         self._sent_at = now_ns
 
     def check(self, action: np.ndarray, now_ns: int | None = None) -> np.ndarray:

@@ -28,8 +28,8 @@ def unit_quaternion(body: str, orientation: Sequence[float], last: np.ndarray | 
     norm = float(np.linalg.norm(attitude))
     if not abs(norm - 1.0) <= _NORM_TOLERANCE:
         raise ValueError(
-            f'the orientation of {body!r} is {attitude.tolist()} (w, x, y, z) of norm {norm:.3g}; it '
-            'must be a unit quaternion. Does the sender fill it in?'
+            f'the orientation of {body!r} is {attitude.tolist()} (w, x, y, z) of norm {norm:.3g}; '
+            'it must be a unit quaternion. Does the sender fill it in?'
         )
     attitude /= norm
     flipped = w < 0 if last is None else last @ attitude < 0

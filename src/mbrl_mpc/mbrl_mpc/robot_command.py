@@ -1,9 +1,9 @@
 """What a robot's controller is sent: contents of ROS messages, and who else sends them.
 
-``std_msgs/Float64MultiArray`` is what a ``forward_command_controller`` takes, of whatever interface:
-its data is the action. ``trajectory_msgs/JointTrajectory`` is what a ``joint_trajectory_controller``
-takes. One that commands efforts or velocities may ask for positions as well, or for other settings
-of its own; see its documentation.
+``std_msgs/Float64MultiArray`` is what a ``forward_command_controller`` takes, of any interface: its
+data is the action. ``trajectory_msgs/JointTrajectory`` is what a ``joint_trajectory_controller``
+takes. One that commands efforts or velocities may ask for positions as well, or for settings of its
+own; see its documentation.
 """
 
 from __future__ import annotations
@@ -77,8 +77,11 @@ def trajectory_points(
 class Endpoint(Protocol):
     """What is used of ``rclpy.topic_endpoint_info.TopicEndpointInfo``."""
 
-    node_name: str
-    node_namespace: str
+    @property
+    def node_name(self) -> str: ...
+
+    @property
+    def node_namespace(self) -> str: ...
 
 
 def foreign_commanders(
@@ -111,8 +114,8 @@ def foreign_text(names: Sequence[str], topic: str, own_name: str) -> str:
         return ''
     told = [f'a second {name}' if name == own_name else name for name in names]
     return (
-        f"another controller commands this robot: {', '.join(told)} publishes on '{topic}'. Stop it, "
-        "or allow it in 'robot.allowed_commanders'"
+        f"another controller commands this robot: {', '.join(told)} publishes on '{topic}'. "
+        "Stop it, or allow it in 'robot.allowed_commanders'"
     )
 
 

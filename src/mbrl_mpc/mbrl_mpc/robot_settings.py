@@ -43,8 +43,8 @@ class RobotSettings:
         le=60.0,
     )
     max_ages: tuple[str, ...] = setting(
-        "the same for one joint or body, as 'name=seconds'; one with a longer limit is slow: its last "
-        'value is held, and no state waits for it',
+        "the same for one joint or body, as 'name=seconds'; one with a longer limit is slow: its "
+        'last value is held, and no state waits for it',
         (),
     )
     clock_tolerance: float = setting(
@@ -161,7 +161,9 @@ class RobotSettings:
 
     def age_limit(self, source: str) -> float:
         """Oldest value of a joint or body that a state may have [s]."""
-        limits = {name: float(limit) for name, _, limit in (e.partition('=') for e in self.max_ages)}
+        limits = {
+            name: float(limit) for name, _, limit in (e.partition('=') for e in self.max_ages)
+        }
         return limits.get(source, self.max_age)
 
     def problems(self, task: TaskSettings, state_source: str) -> list[str]:
@@ -204,11 +206,11 @@ class RobotSettings:
     def _body_problems(self, task: TaskSettings) -> list[str]:
         problems = []
         bodies = {split_entry(entry)[0] for entry in task.body_entries}
-        if len(bodies) < len({split_entry(entry)[0] for entry in task.state}):
-            if not self.joint_state_topics:
-                problems.append(
-                    "parameter 'robot.joint_state_topics' is empty, and 'task.state' has joints"
-                )
+        has_joints = len(task.body_entries) < task.state_dim
+        if has_joints and not self.joint_state_topics:
+            problems.append(
+                "parameter 'robot.joint_state_topics' is empty, and 'task.state' has joints"
+            )
         unknown = sorted(self.poses.keys() - bodies)
         if unknown:
             problems.append(
@@ -218,13 +220,14 @@ class RobotSettings:
         missing = sorted(bodies - self.poses.keys())
         if missing and not self.odometry_topics:
             problems.append(
-                f"'task.state' has the body {', '.join(missing)}, which no topic brings; name one in "
-                "'robot.odometry_topics' or 'robot.pose_topics'"
+                f"'task.state' has the body {', '.join(missing)}, which no topic brings; name one "
+                "in 'robot.odometry_topics' or 'robot.pose_topics'"
             )
         moving = [
             entry
             for entry in task.body_entries
-            if split_entry(entry)[0] in self.poses and BODY_FIELDS[split_entry(entry)[1]][-2:] == '/s'
+            if split_entry(entry)[0] in self.poses
+            and BODY_FIELDS[split_entry(entry)[1]][-2:] == '/s'
         ]
         if moving and self.velocity_from == 'measured':
             problems.append(

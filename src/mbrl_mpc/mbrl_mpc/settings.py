@@ -62,12 +62,12 @@ class MpcSettings:
     def __post_init__(self) -> None:
         make_objective(self.objective, self.task)  # one that does not exist or fit is refused here
         problems = self.robot.problems(self.task, self.control.state_source)
-        if self.robot.command_as == 'position' and self.robot.safe_command == 'action':
-            if not self.control.safe_action:
-                problems.append(
-                    "parameter 'robot.command_as' is 'position', and the safe command would lead "
-                    "every joint to 0; set 'robot.safe_command' to 'hold', or 'control.safe_action'"
-                )
+        to_zero = self.robot.safe_command == 'action' and not self.control.safe_action
+        if self.robot.command_as == 'position' and to_zero:
+            problems.append(
+                "parameter 'robot.command_as' is 'position', and the safe command would lead every "
+                "joint to 0; set 'robot.safe_command' to 'hold', or 'control.safe_action'"
+            )
         if problems:
             raise SettingsError(problems)
         safe = self.control.safe_action

@@ -78,8 +78,8 @@ class StateAssembler:
         """
         if len(self._wanted) < self._task.state_dim:
             raise StateError(
-                f'the task needs {", ".join(self._task.body_entries)} of a free body, which no joint '
-                'state has'
+                f'the task needs {", ".join(self._task.body_entries)} of a free body, which no '
+                'joint state has'
             )
         if tuple(names) != self._names:
             self._places = self._locate(names)

@@ -1,13 +1,13 @@
 """One state from several senders: joints and bodies by name, each with a stamp of its own.
 
-What a message says of a joint or body is kept until the next. A state is made when everything in it
-is new since the last one and nothing is much older than the rest. Its stamp is that of its oldest
-value. So the time between two states, from which a model learns, is that between two measurements of
-the slowest sender, and a state is never taken for newer than any part of it.
+What a message says of a joint or body is kept until the next. A state is made when everything in
+it is new since the last one and nothing is much older than the rest. Its stamp is that of its
+oldest value. So the time between two states, from which a model learns, is that between two
+measurements of the slowest sender, and a state is never taken for newer than any part of it.
 
-What is declared slow (a longer limit in ``robot.max_ages``) is the exception: its last value is held,
-no state waits for it, and it does not count for the stamp. Each of its changes then looks like one
-sudden step of the robot, so this is for what hardly changes between two states.
+What is declared slow (a longer limit in ``robot.max_ages``) is the exception: its last value is
+held, no state waits for it, and it does not count for the stamp. Each of its changes then looks
+like one sudden step of the robot, so this is for what hardly changes between two states.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What is wrong with a state that arrives: its time, its place, or that it is not a new one.
 
-The watch believes as little as it can. What it refuses must not be planned from, stored or answered;
-what it accepts outside of the allowed region is true, and must be answered with the safe command.
+The watch believes as little as it can. What it refuses must not be planned from, stored or
+answered; what it accepts outside of the allowed region is true, and must be answered with the safe
+command.
 """
 
 from __future__ import annotations
@@ -88,8 +89,11 @@ class StateWatch:
     def forget(self) -> None:
         """Take the next state as the first, as after the robot was reset or moved by hand."""
         self._last: tuple[np.ndarray, int] | None = None  # accepted
-        self._doubted: tuple[np.ndarray, int] | None = None  # the last one of those that jumped
+        self._doubted: tuple[np.ndarray, int] | None = (
+            None  # the last that jumped or went backwards
+        )
         self._doubts = 0  # how many of those agree with each other
+        self._doubted_as = Kind.JUMP
         self._changed: tuple[np.ndarray, int] | None = None  # values, and stamp of their first
         self._accepted_at = self._steady()
         self._was_stale = False
@@ -114,8 +118,9 @@ class StateWatch:
         if self._doubts:
             findings.append(
                 Finding(
-                    Kind.JUMP,
-                    f'the state jumped, and {self._doubts} states in a row agree: it is believed',
+                    self._doubted_as,
+                    f'states were refused ({self._doubted_as.value}), and {self._doubts} in a row '
+                    'agree: they are believed',
                 )
             )
         continuous = self._last is not None and not findings
@@ -153,8 +158,8 @@ class StateWatch:
         if stamp - now > self._tolerance:
             return Finding(
                 Kind.FUTURE,
-                f'the state is of {(stamp - now) * 1e-9:.3f} s from now; are the clocks of robot and '
-                'controller synchronised?',
+                f'the state is of {(stamp - now) * 1e-9:.3f} s from now; are the clocks of robot '
+                'and controller synchronised?',
             )
         if now - stamp > self._max_age:
             if stamp == 0:
@@ -183,6 +188,7 @@ class StateWatch:
         agrees = self._doubted is not None and self._follows(state, stamp)
         self._doubts = self._doubts + 1 if agrees else 1
         self._doubted = state.copy(), stamp
+        self._doubted_as = refusal.kind
         return None if self._doubts >= self._patience else refusal
 
     def _follows(self, state: np.ndarray, stamp: int) -> bool:

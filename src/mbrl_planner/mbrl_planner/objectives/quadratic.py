@@ -56,7 +56,7 @@ def squared_difference(value: torch.Tensor, target: torch.Tensor, angle: bool) -
 
 
 def field_of(entry: str) -> str:
-    """Of an entry of the state, ``position``, ``velocity`` or ``effort``, or of a body ``x``, ..."""
+    """Of an entry of the state: ``position``, ``velocity``, ``effort``, or of a body ``x``, ..."""
     return entry.rpartition('.')[2]
 
 
