@@ -74,6 +74,15 @@ def trajectory_points(
     return points
 
 
+def joint_positions(task: TaskSettings, state: np.ndarray) -> np.ndarray | None:
+    """Where the actuated joints are, shape [action_dim], for ``ActionGuard.begin_at``; None if the
+    state does not have the position of each."""
+    wanted = [f'{joint}.position' for joint in task.action]
+    if any(entry not in task.state for entry in wanted):
+        return None
+    return state[[task.state.index(entry) for entry in wanted]]
+
+
 class Endpoint(Protocol):
     """What is used of ``rclpy.topic_endpoint_info.TopicEndpointInfo``."""
 

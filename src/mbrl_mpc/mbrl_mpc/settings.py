@@ -62,11 +62,13 @@ class MpcSettings:
     def __post_init__(self) -> None:
         make_objective(self.objective, self.task)  # one that does not exist or fit is refused here
         problems = self.robot.problems(self.task, self.control.state_source)
-        to_zero = self.robot.safe_command == 'action' and not self.control.safe_action
-        if self.robot.command_as == 'position' and to_zero:
+        known = all(f'{joint}.position' in self.task.state for joint in self.task.action)
+        holds = self.robot.safe_command == 'hold' and known
+        if self.robot.command_as == 'position' and not holds and not self.control.safe_action:
             problems.append(
                 "parameter 'robot.command_as' is 'position', and the safe command would lead every "
-                "joint to 0; set 'robot.safe_command' to 'hold', or 'control.safe_action'"
+                "joint to 0; set 'robot.safe_command' to 'hold' and have the joints' positions in "
+                "'task.state', or set 'control.safe_action'"
             )
         if problems:
             raise SettingsError(problems)

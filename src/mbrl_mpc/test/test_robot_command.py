@@ -4,13 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Duration
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from mbrl_common.task import TaskSettings
-from mbrl_dynamics import recording
-from mbrl_mpc.robot_command import foreign_commanders, foreign_text, trajectory_points
+from mbrl_mpc.robot_command import (
+    foreign_commanders,
+    foreign_text,
+    joint_positions,
+    trajectory_points,
+)
 
 OWN = '/robot1/mpc_controller'
 
@@ -20,33 +22,6 @@ def arm(task) -> TaskSettings:
     return dataclasses.replace(
         task, action=('b', 'a'), action_low=(-1.0, -1.0), action_high=(1.0, 1.0), control_period=0.4
     )
-
-
-def message(arm, points) -> JointTrajectory:
-    return JointTrajectory(
-        joint_names=list(arm.action),
-        points=[
-            JointTrajectoryPoint(
-                positions=point.positions,
-                velocities=point.velocities,
-                effort=point.effort,
-                time_from_start=Duration(sec=point.sec, nanosec=point.nanosec),
-            )
-            for point in points
-        ],
-    )
-
-
-@pytest.mark.parametrize('command_as', ['position', 'velocity', 'effort'])
-def test_a_trajectory_message_is_read_back_as_the_same_actions_at_their_times(arm, command_as):
-    actions = np.array([[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]])
-    sent = message(arm, trajectory_points(actions, arm, command_as, delay=0.3))
-    read = recording.trajectory_points(sent, arm, command_as)
-    assert [offset for offset, _ in read] == [300_000_000, 700_000_000, 1_100_000_000]
-    np.testing.assert_array_equal([values for _, values in read], actions)
-    filled = {'position': 'positions', 'velocity': 'velocities', 'effort': 'effort'}[command_as]
-    for field in ('positions', 'velocities', 'effort'):
-        assert len(getattr(sent.points[0], field)) == (2 if field == filled else 0)
 
 
 def test_one_action_is_one_point_at_once(arm):
@@ -69,6 +44,13 @@ def test_one_action_is_one_point_at_once(arm):
 def test_what_is_no_command_is_refused(arm, actions, command_as, complaint):
     with pytest.raises(ValueError, match=complaint):
         trajectory_points(actions, arm, command_as)
+
+
+def test_where_the_actuated_joints_are_is_read_from_the_state_where_it_is_in_it(task, arm):
+    np.testing.assert_array_equal(joint_positions(task, np.array([1.0, 2.0, 3.0, 4.0])), [1.0])
+    both = dataclasses.replace(arm, state=('a.position', 'a.effort', 'b.position'), angles=())
+    np.testing.assert_array_equal(joint_positions(both, np.array([1.0, 2.0, 3.0])), [3.0, 1.0])
+    assert joint_positions(arm, np.zeros(4)) is None
 
 
 def publisher(name: str) -> TopicEndpointInfo:

@@ -72,6 +72,20 @@ def test_positions_are_commanded_where_there_is_a_safe_one(settings, parameters)
     build(MpcSettings, to_flat(settings) | {'robot.command_as': 'position'} | parameters)
 
 
+def test_positions_that_are_not_in_the_state_cannot_be_held_from_the_start(settings):
+    parameters = {
+        'objective.name': 'quadratic',
+        'objective.weights': [],
+        'task.state': ['slider.velocity'],
+        'task.angles': [],
+        'robot.command_as': 'position',
+        'robot.safe_command': 'hold',
+    }
+    with pytest.raises(SettingsError, match=r"have the joints' positions in 'task\.state'"):
+        build(MpcSettings, to_flat(settings) | parameters)
+    build(MpcSettings, to_flat(settings) | parameters | {'control.safe_action': [0.5]})
+
+
 def test_a_body_needs_a_topic_that_can_say_what_the_state_has_of_it(task):
     body = dataclasses.replace(task, state=('base.x', 'base.vx', 'slider.position'), angles=())
 
