@@ -25,7 +25,7 @@ def unit_quaternion(body: str, orientation: Sequence[float], last: np.ndarray | 
     """
     x, y, z, w = (float(part) for part in orientation)
     attitude = np.array([w, x, y, z])
-    norm = float(np.linalg.norm(attitude))
+    norm = math.hypot(w, x, y, z)
     if not abs(norm - 1.0) <= _NORM_TOLERANCE:
         raise ValueError(
             f'the orientation of {body!r} is {attitude.tolist()} (w, x, y, z) of norm {norm:.3g}; '

@@ -201,12 +201,13 @@ class StateWatch:
         """What changed too fast, for people; empty: nothing."""
         if self._max_rate is None:
             return ''
-        change = state - before
-        turn = 2 * np.pi
-        change = np.where(self._angles, (change + np.pi) % turn - np.pi, change)
         # Over less than a control period, noise and uneven stamps would count for motion.
         interval = max((stamp - then) * 1e-9, self._period)
-        fast = np.abs(change) > self._max_rate * interval
+        turn = 2 * np.pi
+        with np.errstate(over='ignore', invalid='ignore'):  # what is too large for a number is fast
+            change = state - before
+            change = np.where(self._angles, (change + np.pi) % turn - np.pi, change)
+            fast = ~(np.abs(change) <= self._max_rate * interval)
         if not fast.any():
             return ''
         entry = int(np.argmax(fast))

@@ -13,6 +13,8 @@ import numpy as np
 
 from mbrl_mpc.attitude import conjugate, multiply, rotate_back, rotation_vector
 
+_HUGE = 1e300  # beyond it a filter would overflow, and never come back
+
 
 class LowPass:
     """``tau v' = u - v`` for a ``u`` that is constant over each interval; begins at the first u."""
@@ -54,16 +56,18 @@ class JointVelocity:
         self._last: tuple[float, int] | None = None
 
     def update(self, position: float, stamp: int) -> float | None:
-        """Velocity [1/s] at a stamp [ns] later than the last; None at the first sample."""
+        """Velocity [1/s] at a stamp [ns] later than the last; None at the first sample, and where
+        no number is large enough for it."""
         last, self._last = self._last, (position, stamp)
-        if last is None or not 0 < stamp - last[1] <= self._gap:
-            self._filter.reset()
-            return None
-        change = position - last[0]
-        if self._angle:
-            change = math.remainder(change, 2 * math.pi)
-        interval = (stamp - last[1]) * 1e-9
-        return float(self._filter.update(np.array(change / interval), interval))
+        if last is not None and 0 < stamp - last[1] <= self._gap:
+            interval = (stamp - last[1]) * 1e-9
+            change = position - last[0]
+            if self._angle and math.isfinite(change):
+                change = math.remainder(change, 2 * math.pi)
+            if abs(change / interval) < _HUGE:
+                return float(self._filter.update(np.array(change / interval), interval))
+        self._filter.reset()
+        return None
 
 
 class BodyVelocity:
@@ -85,7 +89,8 @@ class BodyVelocity:
         self._last: tuple[np.ndarray, np.ndarray, int] | None = None
 
     def update(self, position: np.ndarray, attitude: np.ndarray, stamp: int) -> np.ndarray | None:
-        """Velocities [6] (linear [m/s], angular [rad/s]); None at the first sample.
+        """Velocities [6] (linear [m/s], angular [rad/s]); None at the first sample, and where no
+        number is large enough for them.
 
         Args:
             position: [3], in the fixed frame [m].
@@ -93,12 +98,16 @@ class BodyVelocity:
             stamp: [ns], later than the last.
         """
         last, self._last = self._last, (position, attitude, stamp)
-        if last is None or not 0 < stamp - last[2] <= self._gap:
+        interval = 0.0 if last is None else (stamp - last[2]) * 1e-9
+        if (
+            last is None
+            or not 0 < interval <= self._gap * 1e-9
+            or not (np.abs(position / 2 - last[0] / 2) < _HUGE * interval).all()
+        ):
             self._filter.reset()
             return None
         before = last[1]
         after = attitude if before @ attitude >= 0 else -attitude  # q and -q are one attitude
-        interval = (stamp - last[2]) * 1e-9
         halfway = before + after
         linear = rotate_back(halfway / np.linalg.norm(halfway), position - last[0]) / interval
         angular = rotation_vector(multiply(conjugate(before), after)) / interval

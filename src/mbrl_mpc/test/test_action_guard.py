@@ -84,6 +84,7 @@ def test_holding_the_safe_action_is_the_last_that_was_sent_also_after_a_reset(ta
     np.testing.assert_array_equal(guard.safe_action, [3.0])
     np.testing.assert_array_equal(guard.check(np.array([np.nan])), [3.0])
     guard.safe_action[0] = 7.0  # a copy
+    guard.check(np.array([3.0]))[0] = 7.0
     np.testing.assert_array_equal(guard.safe_action, [3.0])
 
 

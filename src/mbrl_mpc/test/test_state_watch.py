@@ -115,6 +115,14 @@ def test_states_that_leap_about_are_never_believed_nor_is_one_told_again_and_aga
     assert robot.counts()[Kind.REPEATED] == 10
 
 
+@pytest.mark.parametrize('entry', [0, 1])  # the second is an angle
+def test_a_change_too_large_for_a_number_is_a_jump(task, entry):
+    robot = Robot(task, max_state_rate=(2.0,) * 4)
+    place = np.eye(4)[entry]
+    robot.send(*(-1e308 * place))
+    assert kinds(robot.send(*(1e308 * place))) == [Kind.JUMP]
+
+
 def test_an_angle_may_wrap_and_another_entry_may_not(task):
     robot = Robot(task, max_state_rate=(1.0,) * 4)
     robot.send(0.0, 3.14)

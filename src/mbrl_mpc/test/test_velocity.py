@@ -75,6 +75,21 @@ def test_after_a_gap_it_begins_anew():
     assert filter_.update(50.0, 3 * 10**9 + 10**7) == 0.0
 
 
+@pytest.mark.parametrize('angle', [False, True])
+def test_a_position_near_the_largest_number_does_not_spoil_what_comes_after(angle):
+    filter_ = JointVelocity(0.1, GAP, angle)
+    found = run(filter_, [-1e308, 1e308, 0.0, 0.0, 0.01], range(0, 50_000_000, 10_000_000))
+    assert all(value is None or np.isfinite(value) for value in found)
+    if not angle:  # of an angle, those leaps are some motion within a turn
+        assert found[-1] == pytest.approx(1 - np.exp(-0.1))
+    body = BodyVelocity(0.1, GAP)
+    rest = np.array([1.0, 0.0, 0.0, 0.0])
+    for number, along in enumerate([-1e308, 1e308, 0.0, 0.0, 0.01]):
+        last = body.update(np.array([along, 0.0, 0.0]), rest, number * 10_000_000)
+        assert last is None or np.isfinite(last).all()
+    assert last[0] == pytest.approx(1 - np.exp(-0.1))
+
+
 def screw(time, speed, turning):
     """Pose of a body that moves with constant velocities in its own frame, turning about z."""
     angle = turning * time
@@ -94,6 +109,20 @@ def test_a_body_that_drives_a_helix_has_constant_velocities_in_its_own_frame():
         assert (found is None) == (number == 0)
         if found is not None:
             np.testing.assert_allclose(found, [*speed, 0, 0, turning], atol=2e-4)
+
+
+def test_a_body_that_lies_on_its_side_turns_about_an_axis_of_its_own():
+    """Pitched by a right angle: its x points down, and it rolls about that."""
+    half, rate = np.sqrt(0.5), 1.5
+    filter_ = BodyVelocity(0.0, GAP)
+    for stamp in (0, 10**8):
+        roll = rate * stamp * 1e-9 / 2
+        # (half, 0, half, 0) times (cos, sin, 0, 0)
+        cos, sin = half * np.cos(roll), half * np.sin(roll)
+        found = filter_.update(
+            np.array([0.0, 0.0, -2e-9 * stamp]), np.array([cos, sin, cos, -sin]), stamp
+        )
+    np.testing.assert_allclose(found, [2.0, 0, 0, rate, 0, 0], atol=1e-12)
 
 
 def test_the_chord_of_a_wide_turn_is_too_short_by_what_is_documented():
