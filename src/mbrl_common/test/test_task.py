@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mbrl_common.settings import SettingsError
-from mbrl_common.task import TaskSettings
+from mbrl_common.task import TaskSettings, split_entry
 
 
 def make(**changes: Any) -> TaskSettings:
@@ -33,6 +33,13 @@ def test_dimensions_bounds_and_angles_follow_from_the_names():
     assert low.dtype == high.dtype == np.float64
 
 
+def test_a_free_body_is_named_by_its_frame_and_told_from_joints():
+    task = make(state=('a.position', 'robot1/base_link.x', 'robot1/base_link.wz'), angles=())
+    assert task.body_entries == ('robot1/base_link.x', 'robot1/base_link.wz')
+    assert split_entry('robot1/base_link.wz') == ('robot1/base_link', 'wz')
+    assert make().body_entries == ()
+
+
 @pytest.mark.parametrize(
     ('changes', 'complaint'),
     [
@@ -41,6 +48,9 @@ def test_dimensions_bounds_and_angles_follow_from_the_names():
         ({'state': ('a.pos',), 'angles': ()}, "'a.pos'; an entry must be <joint>.<field>"),
         ({'state': ('.position',), 'angles': ()}, "'.position'; an entry must be"),
         ({'state': ('a.position', 'a.position'), 'angles': ()}, 'names an entry twice'),
+        ({'state': ('a.qq',), 'angles': ()}, "'a.qq'; an entry must be"),
+        ({'state': ('a.position', 'a.vx'), 'angles': ()}, "'a' both as a joint and as a body"),
+        ({'state': ('a.qw',), 'angles': ('a.qw',)}, 'its attitude is a quaternion'),
         ({'action': ('a', 'a')}, "'task.action' names an entry twice"),
         ({'angles': ('c.position',)}, "'c.position', which 'task.state' lacks"),
         ({'action_low': (-1.0,)}, "have 1 and 2 entries; 'task.action' has 2"),

@@ -147,6 +147,11 @@ def _record(
 def _check_joints(
     bag: RosBag, parts: Sequence[Recording], states: Sequence[Topic], task: TaskSettings
 ) -> None:
+    if task.body_entries:
+        raise BagError(
+            f'{bag.path}: the task needs {", ".join(task.body_entries)} of a free body; of a '
+            "robot's own bag only joints are read"
+        )
     joints = set().union(*(part.joints_seen for part in parts))
     missing = sorted({entry.rpartition('.')[0] for entry in task.state} - joints)
     if missing:

@@ -393,6 +393,13 @@ def test_effort_is_an_entry_like_any_other(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / 'a.mcap', task).state, np.full((10, 1), 6.0))
 
 
+def test_a_free_body_is_refused_as_a_bag_is_read_for_joints_alone(tmp_path: Path) -> None:
+    task = build(TaskSettings, TASK_FILE | {'state': ['slider.position', 'hinge.x'], 'angles': []})
+    write_short(tmp_path / 'a.mcap', hinge=(1.0, 2.0), slider=(4.0, 5.0))
+    with pytest.raises(BagError, match=r'needs hinge\.x of a free body'):
+        read(tmp_path / 'a.mcap', task)
+
+
 def test_the_same_bag_twice_has_the_same_sender_and_another_bag_another(tmp_path: Path) -> None:
     write_short(tmp_path / 'a.mcap', hinge=(1.0, 2.0), slider=(4.0, 5.0))
     write_short(tmp_path / 'b.mcap', hinge=(1.0, 2.0), slider=(4.0, 5.5))

@@ -13,7 +13,6 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
 
 from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import from_field, nanoseconds, to_field
@@ -25,15 +24,18 @@ from mbrl_mpc.modes import Mode, ModeError
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.realtime import RealtimeSession
+from mbrl_mpc.resets import make_resets
+from mbrl_mpc.robot_io import RobotCommands, RobotStates
 from mbrl_mpc.session import End, EpisodesGoal, Phase, Session, Source, Summary
 from mbrl_mpc.settings import MpcSettings
 from mbrl_mpc.state import StateAssembler, StateError, check_stamp
+from mbrl_mpc.state_watch import Verdict
 from mbrl_mpc.status import diagnostics, status_message
 from mbrl_mpc.storage import Training
 from mbrl_mpc.telemetry import Telemetry
 from mbrl_msgs import msg
 from mbrl_msgs.action import RunEpisodes
-from mbrl_msgs.srv import PlanActions, Replan, Reset, SetGoal, SetMode
+from mbrl_msgs.srv import PlanActions, Replan, SetGoal, SetMode
 from mbrl_planner.planner import PlanRequest, PlanResult
 
 FEEDBACK_PERIOD = 0.2  # s; feedback is for people, and every message costs control time
@@ -61,22 +63,23 @@ class MpcController(LifecycleNode):
         self._plan_message: msg.Plan | None = None
 
         self.hot_path = hot = HotPath(self)
-        if self.settings.control.state_source == 'joint_states':
+        self._states: RobotStates | None = None
+        if self.settings.realtime.enabled:
+            self._states = RobotStates(hot, self.settings, self, self._nanoseconds)
+        elif self.settings.control.state_source == 'joint_states':
             hot.create_subscription(JointState, 'joint_states', self._on_joint_state, STANDARD)
         else:
             hot.create_subscription(msg.Observation, 'observation', self._on_observation, STANDARD)
         self._planner = hot.create_client(PlanActions, 'planner/plan')
         self._command = hot.create_publisher(msg.Command, 'command', STANDARD)
-        self._effort = hot.create_publisher(
-            Float64MultiArray, 'effort_controller/commands', STANDARD
-        )
+        self._robot = RobotCommands(self, hot, self.settings)
         self._transition = hot.create_publisher(msg.Transition, 'transition', RECORD)
         hot.create_subscription(msg.TransitionAck, 'transition_ack', self._on_ack, RECORD)
 
         self.create_subscription(
             msg.TrainingStatus, 'training_status', self._on_training_status, LATCHED
         )
-        self._reset = self.create_client(Reset, 'sim_bridge/reset')
+        self._resets = make_resets(self, self.settings, self._on_reset)
         self.create_subscription(msg.Goal, 'goal', self._on_goal, LATCHED)
         self.create_service(SetGoal, '~/set_goal', self._on_set_goal)
         self.create_service(Replan, '~/replan', self._on_replan)
@@ -163,6 +166,16 @@ class MpcController(LifecycleNode):
         self._telemetry.state_received()
         if self._session is not None:
             self._session.on_state(state, stamp)
+
+    def on_robot_state(self, state: np.ndarray, stamp: int, verdict: Verdict) -> None:
+        """Real time: a state that can be believed."""
+        self._telemetry.state_received()
+        if isinstance(self._session, RealtimeSession):
+            self._session.on_state(state, stamp, verdict.inside, verdict.continuous)
+
+    def on_refused(self, text: str) -> None:
+        """Real time: a message or a state was refused."""
+        self._refuse_state(text)
 
     def _refuse_state(self, text: str) -> None:
         self._telemetry.state_refused(text)
@@ -253,8 +266,7 @@ class MpcController(LifecycleNode):
         if not isinstance(session, Session) or session.phase is not Phase.PLAN:
             return
         if session.seconds_in_phase > self.settings.control.state_timeout:
-            safe = to_field(self._pilot.guard.safe_action)
-            self._effort.publish(Float64MultiArray(data=safe))
+            self._robot.send(self._pilot.guard.safe_action)
 
     # Episodes ------------------------------------------------------------------------------------
 
@@ -270,6 +282,8 @@ class MpcController(LifecycleNode):
         elif not refusal.error_code and self._session is not None:
             refusal.error_code = refusal.BUSY
             refusal.error_msg = 'episodes are running already; cancel them first'
+        elif not refusal.error_code and (others := self._robot.others()):
+            refusal.error_code, refusal.error_msg = refusal.OTHER_COMMANDER, others
         if refusal.error_code:
             self.get_logger().error(f'refused: run_episodes: {refusal.error_msg}')
             goal_handle.abort()
@@ -299,11 +313,12 @@ class MpcController(LifecycleNode):
             self._pilot,
             settings.control,
             settings.realtime,
+            settings.robot,
             goal,
             self._outbox,
             self,
             clock,
-            lambda: self.get_clock().now().nanoseconds,
+            self._nanoseconds,
             self._training,
         )
 
@@ -314,18 +329,14 @@ class MpcController(LifecycleNode):
     # Ports of the session ------------------------------------------------------------------------
 
     def reset(self, episode: int, seed: int) -> None:
-        """Call the simulation's reset."""
-        request = Reset.Request(seed=seed, episode=episode, force=True)
-        session = self._session
-        if not self._reset.service_is_ready():
-            return  # the session asks again
+        """Have the robot, or the simulation, brought to its start."""
+        self._resets.ask(episode, seed)
 
-        def answer(future: Future) -> None:
-            response = future.result()
-            if self._session is session and session is not None and response is not None:
-                session.on_reset(response.success, response.message, nanoseconds(response.stamp))
-
-        self._reset.call_async(request).add_done_callback(answer)
+    def _on_reset(self, success: bool, message: str, stamp: int) -> None:
+        if self._states is not None:
+            self._states.forget()
+        if self._session is not None:
+            self._session.on_reset(success, message, stamp)
 
     def plan(self, plan_id: int, request: PlanRequest, stamp: int) -> None:
         """Call the planner."""
@@ -404,11 +415,27 @@ class MpcController(LifecycleNode):
         message = msg.Command(action=values, source=int(source), plan_id=plan_id)
         message.state_stamp = message.header.stamp = conversions.to_time(state_stamp)
         self._command.publish(message)
-        if self._effort.get_subscription_count():
-            self._effort.publish(Float64MultiArray(data=values))
+        self._robot.send(action)
         self._telemetry.command_sent()
 
+    def _nanoseconds(self) -> int:
+        now: int = self.get_clock().now().nanoseconds
+        return now
+
+    def _look_around(self) -> None:
+        """Once a second: is the robot there, and ours alone?"""
+        others = self._robot.others()
+        if others:
+            self._telemetry.text = others
+            self.get_logger().error(others, throttle_duration_sec=5.0)
+            if self._session is not None:
+                self._session.stop(End.OTHER_COMMANDER, others)
+        if self._states is not None and (problem := self._states.problem):
+            self._telemetry.text = problem
+            self.get_logger().warning(problem, throttle_duration_sec=5.0)
+
     def _publish_status(self) -> None:
+        self._look_around()
         status = status_message(
             self.get_clock().now().to_msg(),
             self._active,

@@ -17,6 +17,7 @@ import torch
 from mbrl_common.seeding import derive_seed
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc.action_guard import ActionGuard
+from mbrl_mpc.exploration import exploration
 from mbrl_mpc.modes import Mode
 from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
@@ -87,10 +88,14 @@ class Pilot:
         """
         self.task = settings.task
         self._control = settings.control
+        self._robot_settings = settings.robot
         self.objective = make_objective(settings.objective, settings.task)
         self.goal = np.array(self.objective.default_goal, dtype=np.float64)
         self.guard = ActionGuard(
-            settings.task, settings.control.safe_action, settings.control.max_action_rate
+            settings.task,
+            settings.control.safe_action,
+            settings.control.max_action_rate,
+            hold=settings.robot.safe_command == 'hold',
         )
         self.mode = Mode.of(settings.control.replan_every)
         """What decides the actions of planned episodes; may be set at any time."""
@@ -351,9 +356,17 @@ class Pilot:
 
     def explore_at(self, step: int) -> np.ndarray:
         """The random action [action_dim] of a step of the episode."""
-        number = step // self._control.exploration_hold
-        seed = derive_seed(self._seed, 'explore', self.record.episode, number)
-        return np.random.default_rng(seed).uniform(self.guard.low, self.guard.high)
+        return exploration(
+            self._robot_settings.exploration,
+            self.guard.low,
+            self.guard.high,
+            seed=self._seed,
+            episode=self.record.episode,
+            step=step,
+            hold=self._control.exploration_hold,
+            colour=self._robot_settings.exploration_colour,
+            max_steps=self._max_steps,
+        )
 
     def _reward(self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> float:
         goal = self.goal_at(self.record.steps - 1)

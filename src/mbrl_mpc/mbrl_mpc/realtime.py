@@ -29,6 +29,8 @@ from mbrl_common.seeding import derive_seed
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.plan_track import PlanTrack
+from mbrl_mpc.robot_command import joint_positions
+from mbrl_mpc.robot_settings import RobotSettings
 from mbrl_mpc.round_trips import RoundTrips
 from mbrl_mpc.session import End, EpisodesGoal, Phase, PlanFailure, Ports, Source, Summary
 from mbrl_mpc.settings import ControlSettings, RealtimeSettings
@@ -69,6 +71,7 @@ class RealtimeSession:
         pilot: Pilot,
         control: ControlSettings,
         realtime: RealtimeSettings,
+        robot: RobotSettings,
         goal: EpisodesGoal,
         outbox: Outbox,
         ports: Ports,
@@ -81,6 +84,7 @@ class RealtimeSession:
             pilot: scores, records, and knows the task.
             control: timeouts and limits.
             realtime: rates and delays.
+            robot: its limits, and who resets it.
             goal: how many episodes of which kind.
             outbox: transitions not yet acknowledged, kept from session to session.
             ports: the ways out.
@@ -101,6 +105,7 @@ class RealtimeSession:
         """Control periods without a transition: a state was missing, or the action changed."""
         self._control = control
         self._settings = realtime
+        self._robot = robot
         self._ports = ports
         self._clock = clock
         self._now = now
@@ -155,22 +160,27 @@ class RealtimeSession:
             return
         self._reset_stamp = stamp
 
-    def on_state(self, state: np.ndarray, stamp: int, inside: bool = True) -> None:
+    def on_state(
+        self, state: np.ndarray, stamp: int, inside: bool = True, continuous: bool = True
+    ) -> None:
         """A valid state arrived, newer than the last.
 
         Args:
             state: [S].
             stamp: when it was measured [ns].
             inside: whether it is where the robot may be.
+            continuous: whether the robot moved there from the state before.
         """
         if self.phase in (Phase.RESET, Phase.OVER):
-            if self.phase is Phase.RESET and self._reset_stamp is not None:
-                if stamp >= self._reset_stamp:
-                    self._first_state(state, stamp, inside)
+            begun = self._reset_stamp is not None and stamp >= self._reset_stamp
+            if self.phase is Phase.RESET and begun:
+                self._first_state(state, stamp, inside)
             return
         self._state_at = self._clock()
         self._inside = inside
-        if stamp <= self._buffer.newest[1]:
+        if not continuous:
+            self._buffer.clear()
+        if len(self._buffer) and stamp <= self._buffer.newest[1]:
             return
         self._buffer.put(state, stamp)
         if self.phase is Phase.STATE:
@@ -225,7 +235,12 @@ class RealtimeSession:
         """Send the command of this moment; call this ``realtime.command_rate`` times a second."""
         if self.phase is Phase.OVER:
             return
-        self._beat = effect = self._now() + self._delay
+        effect = self._now() + self._delay
+        if effect < self._beat - self._period:
+            self._on_clock_set_back((self._beat - effect) * 1e-9)
+        self._beat = effect
+        if self.phase is Phase.RESET:
+            return  # somebody else moves the robot; it has had the safe command
         if self.phase is Phase.STATE and self._begin is None:
             self._begin = effect
         if self.phase is not Phase.STATE or self._begin is None:
@@ -262,13 +277,18 @@ class RealtimeSession:
             self.late_plans += 1
             self._question = None
         if self.phase is Phase.RESET:
-            if waited > control.recovery_timeout:
+            attended = self._robot.reset == 'person'  # who may take as long as it takes
+            if waited > control.recovery_timeout and not attended:
                 self.stop(
                     End.RESET_FAILED,
                     'the robot was not reset, or its first state did not come, within '
                     f'{control.recovery_timeout:g} s; is sim_bridge, or the robot, running?',
                 )
-            elif self._reset_stamp is None and now - self._asked_reset > control.state_timeout:
+            elif (
+                self._reset_stamp is None
+                and not attended
+                and now - self._asked_reset > control.state_timeout
+            ):
                 self._ask_for_reset()
         elif self.phase is Phase.PLAN:
             self._tick_first_plan(waited)
@@ -326,6 +346,9 @@ class RealtimeSession:
         self._buffer.put(state, stamp)
         self._state_at = self._clock()
         self._inside = inside
+        positions = joint_positions(self.pilot.task, state)
+        if self._robot.command_as == 'position' and positions is not None:
+            self.pilot.guard.begin_at(positions)
         if not self._plans:
             self._enter(Phase.STATE)
         else:  # the grid begins where the first plan does
@@ -344,6 +367,17 @@ class RealtimeSession:
             self.stop(
                 End.NO_PLANNER, f'there was no plan in time within {waited:.1f} s; is it running?'
             )
+
+    def _on_clock_set_back(self, seconds: float) -> None:
+        self._buffer.clear()
+        self._question = None
+        if self.phase is Phase.STATE:
+            self._ports.warn(
+                f'episode {self.pilot.record.episode} was cut off after {self.pilot.record.steps} '
+                f'steps: the clock was set back by {seconds:.3f} s'
+            )
+            self.pilot.cut_off()
+            self._end_episode()
 
     def _end_episode(self) -> None:
         self._send_safe()
@@ -431,7 +465,7 @@ class RealtimeSession:
 
     def _must_be_safe(self) -> bool:
         age = self._clock() - self._state_at
-        self.waiting_for_state = age > self._settings.state_timeout
+        self.waiting_for_state = age > self._robot.state_timeout
         return self.waiting_for_state or not self._inside
 
     def _spoil(self, index: int) -> None:

@@ -50,6 +50,7 @@ class End(enum.IntEnum):
     DEACTIVATED = 8
     INTERNAL_ERROR = 9
     NO_PLANNER = 10
+    OTHER_COMMANDER = 11
 
 
 class PlanFailure(enum.IntEnum):
@@ -418,8 +419,9 @@ class Session:
             if waited > settings.model_timeout:
                 self.stop(
                     End.NO_MODEL,
-                    f'the planner had no model of version {self._storage.min_version} or newer within '
-                    f'{settings.model_timeout:g} s; is dynamics running, and has it trained?',
+                    f'the planner had no model of version {self._storage.min_version} or newer '
+                    f'within {settings.model_timeout:g} s; is dynamics running, and has it '
+                    'trained?',
                 )
             else:
                 self._ask_again()

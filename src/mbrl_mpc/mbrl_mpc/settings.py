@@ -6,6 +6,7 @@ import dataclasses
 
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
+from mbrl_mpc.robot_settings import RobotSettings
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 
 
@@ -53,15 +54,12 @@ class RealtimeSettings:
     """Real time: rates and delays (section ``realtime``)."""
 
     enabled: bool = setting(
-        'the robot does not wait: commands by a clock, plans for a moment ahead; otherwise lockstep',
+        'the robot does not wait: commands by a clock, plans for a moment ahead; else lockstep',
         False,
     )
     command_rate: float = setting('commands per second [Hz]', 100.0, ge=1.0, le=1000.0)
     actuation_delay: float = setting(
         'time from sending a command until it acts [s]', 0.0, ge=0.0, le=1.0
-    )
-    state_timeout: float = setting(
-        'the safe command is sent when there was no state for [s]', 0.2, ge=0.001, le=60.0
     )
     plan_margin: float = setting(
         'how much earlier than the 95th percentile of its time says a plan is asked for [s]',
@@ -83,6 +81,7 @@ class MpcSettings:
     objective: ObjectiveSettings
     control: ControlSettings
     realtime: RealtimeSettings
+    robot: RobotSettings
     autostart: bool = setting('configure and activate at start', True)
 
     def __post_init__(self) -> None:
@@ -96,6 +95,22 @@ class MpcSettings:
                 ]
             )
         make_objective(self.objective, self.task)  # one that does not exist or fit is refused here
+        problems = self.robot.problems(self.task, self.control.state_source)
+        if self.robot.reset != 'simulator' and not self.realtime.enabled:
+            problems.append(
+                f"parameter 'robot.reset' is {self.robot.reset!r}; in lockstep only the simulator "
+                "resets: set 'realtime.enabled'"
+            )
+        known = all(f'{joint}.position' in self.task.state for joint in self.task.action)
+        holds = self.robot.safe_command == 'hold' and known
+        if self.robot.command_as == 'position' and not holds and not self.control.safe_action:
+            problems.append(
+                "parameter 'robot.command_as' is 'position', and the safe command would lead every "
+                "joint to 0; set 'robot.safe_command' to 'hold' and have the joints' positions in "
+                "'task.state', or set 'control.safe_action'"
+            )
+        if problems:
+            raise SettingsError(problems)
         safe = self.control.safe_action
         if safe and len(safe) != self.task.action_dim:
             raise SettingsError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mbrl_common.task import FIELDS, TaskSettings
+from mbrl_common.task import FIELDS, TaskSettings, split_entry
 
 
 class StateError(ValueError):
@@ -22,15 +22,40 @@ def check_stamp(sec: int, nanosec: int) -> int:
     return sec * 1_000_000_000 + nanosec
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raises StateError if a joint state names a joint twice."""
+    if len(set(names)) != len(names):
+        raise StateError(f'joint state names a joint twice: {", ".join(names)}')
+
+
+def check_lengths(
+    names: Sequence[str],
+    position: Sequence[float],
+    velocity: Sequence[float],
+    effort: Sequence[float],
+) -> None:
+    """Raises StateError if a field of a joint state has entries, and not one for each name."""
+    for label, values in zip(FIELDS, (position, velocity, effort)):
+        if len(values) not in (0, len(names)):
+            raise StateError(
+                f'joint state has {len(names)} names and {len(values)} entries of {label}; '
+                f'{label} must have {len(names)} entries or none'
+            )
+
+
 class StateAssembler:
-    """Makes the task's state vector from named joint values, in whatever order they come."""
+    """Makes the task's state vector from one message that holds all of it, as a simulation sends.
+
+    Joints come in whatever order. See ``state_sources`` for a robot with several senders.
+    """
 
     def __init__(self, task: TaskSettings) -> None:
         self._task = task
         self._wanted = [
             (joint, FIELDS.index(field), entry)
             for entry in task.state
-            for joint, _, field in [entry.rpartition('.')]
+            for joint, field in [split_entry(entry)]
+            if field in FIELDS
         ]
         self._joints = {joint for joint, _, _ in self._wanted}
         self._names: tuple[str, ...] | None = None  # of the last message; rarely changes
@@ -49,18 +74,18 @@ class StateAssembler:
 
         Raises:
             StateError: if a joint is missing or named twice, a field has another length than the
-                names, or a value is not finite.
+                names, a value is not finite, or the state is not of joints alone.
         """
+        if len(self._wanted) < self._task.state_dim:
+            raise StateError(
+                f'the task needs {", ".join(self._task.body_entries)} of a free body, which no '
+                'joint state has'
+            )
         if tuple(names) != self._names:
             self._places = self._locate(names)
             self._names = tuple(names)
         fields = (position, velocity, effort)
-        for label, values in zip(FIELDS, fields):
-            if len(values) not in (0, len(names)):
-                raise StateError(
-                    f'joint state has {len(names)} names and {len(values)} entries of {label}; '
-                    f'{label} must have {len(names)} entries or none'
-                )
+        check_lengths(names, position, velocity, effort)
         state = np.empty(len(self._wanted))
         for index, (place, field, entry) in enumerate(self._places):
             if not fields[field]:
@@ -82,9 +107,8 @@ class StateAssembler:
         return self._finite(np.array(values, dtype=np.float64))
 
     def _locate(self, names: Sequence[str]) -> list[tuple[int, int, str]]:
+        check_names(names)
         places = {name: index for index, name in enumerate(names)}
-        if len(places) != len(names):
-            raise StateError(f'joint state names a joint twice: {", ".join(names)}')
         missing = sorted(self._joints - places.keys())
         if missing:
             raise StateError(

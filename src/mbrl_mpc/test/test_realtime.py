@@ -65,6 +65,7 @@ class World:
             self.pilot,
             settings.control,
             self.realtime,
+            dataclasses.replace(settings.robot, state_timeout=0.2),
             EpisodesGoal(episodes, explore, seed=3, max_steps=max_steps),
             self.outbox,
             self,
@@ -120,10 +121,7 @@ class World:
         self.requests.append((plan_id, request, stamp, self.now))
         if not self.planner_alive:
             return
-        if not self.model:
-            answer = PlanFailure.NO_MODEL
-        else:
-            answer = self.make_plan(request, plan_id)
+        answer = PlanFailure.NO_MODEL if not self.model else self.make_plan(request, plan_id)
         self.at(self.now + self.plan_time, lambda: self.session.on_plan(plan_id, answer))
 
     def make_plan(self, request, plan_id):

@@ -1,5 +1,7 @@
 """States are made by name, and doubtful messages are refused with a reason."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,10 @@ def test_a_vector_of_the_wrong_length_is_refused(assembler):
         assembler.from_vector([1.0, 2.0, 3.0])
     with pytest.raises(StateError, match='must be finite'):
         assembler.from_vector([1.0, 2.0, 3.0, np.nan])
+
+
+def test_a_joint_state_cannot_give_a_free_body_and_a_vector_can(task):
+    body = StateAssembler(dataclasses.replace(task, state=('hinge.position', 'base.x'), angles=()))
+    with pytest.raises(StateError, match=r'needs base\.x of a free body'):
+        body.from_joints(['hinge'], [0.0], [0.0], [])
+    np.testing.assert_array_equal(body.from_vector([1.0, 2.0]), [1.0, 2.0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +102,16 @@ def test_any_task_has_it_with_a_term_per_entry():
     state = torch.tensor([2.0, 3.0, 5.0])
     reward = objective.reward(state, torch.tensor([1.0, 2.0]), state, torch.zeros(3))
     assert float(reward) == pytest.approx(-(4 + 0.9 + 0.05))
+
+
+def test_entries_of_a_free_body_have_weights_units_and_a_goal_of_no_rotation(task):
+    body = dataclasses.replace(
+        task, state=('base.x', 'base.qw', 'base.vx', 'base.wz', 'arm.effort'), angles=()
+    )
+    objective = make_objective(ObjectiveSettings('quadratic'), body)
+    weights = [objective.weights[entry] for entry in body.state]
+    assert weights == [1.0, 1.0, 0.1, 0.1, 0.0]
+    assert objective.default_goal == (0.0, 1.0, 0.0, 0.0, 0.0)
+    assert objective.goal_names[:4] == (
+        'base.x [m]', 'base.qw [1]', 'base.vx [m/s]', 'base.wz [rad/s]'
+    )  # fmt: skip

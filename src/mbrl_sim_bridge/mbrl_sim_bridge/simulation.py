@@ -161,10 +161,11 @@ class Simulation:
         indices = []
         for name in self.settings.task.state:
             joint, _, field = name.rpartition('.')
-            if joint not in self.joint_names:
+            if joint not in self.joint_names or field not in fields:
                 problems.append(
                     f"parameter 'task.state' has {name!r}; the joints of environment "
-                    f'{self.settings.sim.environment!r} are {", ".join(self.joint_names)}'
+                    f'{self.settings.sim.environment!r} are {", ".join(self.joint_names)}, and of '
+                    f'each there is {", ".join(fields)}'
                 )
                 continue
             indices.append(

@@ -134,3 +134,11 @@ def test_simulation_needs_neither_ros_nor_opengl():
     )
     environment = {**os.environ, 'MUJOCO_GL': 'disable'}
     subprocess.run([sys.executable, '-c', code], check=True, env=environment)
+
+
+@pytest.mark.parametrize('entry', ['base.x', 'hinge.vx'])
+def test_what_only_a_free_body_has_is_refused_and_the_joints_are_named(with_task, entry):
+    with pytest.raises(SettingsError) as caught:
+        Simulation(with_task(state=('slider.position', entry), angles=()))
+    assert f"has '{entry}'; the joints of environment" in str(caught.value)
+    assert 'slider, hinge, and of each there is position, velocity, effort' in str(caught.value)

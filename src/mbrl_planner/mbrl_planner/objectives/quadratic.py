@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from mbrl_common.task import TaskSettings
+from mbrl_common.task import BODY_FIELDS, TaskSettings
 from mbrl_planner.objectives.base import Objective, Term
 
-WEIGHTS = {'position': 1.0, 'velocity': 0.1, 'effort': 0.0}
+WEIGHTS = {
+    'position': 1.0,
+    'velocity': 0.1,
+    'effort': 0.0,
+    **{field: 0.1 if unit.endswith('/s') else 1.0 for field, unit in BODY_FIELDS.items()},
+}
 """Default weight of an entry of the state, by its field."""
 CONTROL_WEIGHT = 0.01
 
@@ -30,7 +35,8 @@ def quadratic(task: TaskSettings) -> Objective:
         terms={**terms, 'control': control},
         weights={**weights, 'control': CONTROL_WEIGHT},
         goal_names=tuple(f'{entry} [{unit(entry, task)}]' for entry in task.state),
-        default_goal=(0.0,) * task.state_dim,
+        # No rotation is the quaternion 1, 0, 0, 0.
+        default_goal=tuple(1.0 if field_of(entry) == 'qw' else 0.0 for entry in task.state),
     )
 
 
@@ -50,7 +56,7 @@ def squared_difference(value: torch.Tensor, target: torch.Tensor, angle: bool) -
 
 
 def field_of(entry: str) -> str:
-    """Of an entry of the state, ``position``, ``velocity`` or ``effort``."""
+    """Of an entry of the state: ``position``, ``velocity``, ``effort``, or of a body ``x``, ..."""
     return entry.rpartition('.')[2]
 
 
@@ -58,9 +64,8 @@ def unit(entry: str, task: TaskSettings) -> str:
     """The unit of an entry of the state, as far as the task says it."""
     if entry in task.angles:
         return 'rad'
-    return {'position': 'm or rad', 'velocity': 'm/s or rad/s', 'effort': 'N or N m'}[
-        field_of(entry)
-    ]
+    joint = {'position': 'm or rad', 'velocity': 'm/s or rad/s', 'effort': 'N or N m'}
+    return {**joint, **BODY_FIELDS}[field_of(entry)]
 
 
 def _deviation(index: int, angle: bool) -> Term:

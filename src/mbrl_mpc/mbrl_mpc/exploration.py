@@ -1,0 +1,71 @@
+"""Actions at random, each a function of the run's seed, the episode and the step alone.
+
+Three kinds, all uniform between the bounds at each single step, and different only in how one step
+goes with the next: *held* for some steps (as PDDM does; Nagabandi et al. 2019), *white*, and
+*coloured*, Gaussian noise whose power falls with frequency as f^-beta (Eberhard et al. 2023, "Pink
+noise is all you need": pink reaches further than white, and keeps away from the bounds more than
+brown), here mapped to uniform by its distribution function instead of clipped.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+
+from mbrl_common.seeding import derive_seed
+from mbrl_planner.colored_noise import colored_noise
+
+LONGEST_SERIES = 16_384  # steps of coloured noise; a longer episode goes on with another series
+
+
+def exploration(
+    kind: str,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    seed: int,
+    episode: int,
+    step: int,
+    hold: int = 1,
+    colour: float = 1.0,
+    max_steps: int = LONGEST_SERIES,
+) -> np.ndarray:
+    """The action of one step of an episode.
+
+    Args:
+        kind: 'held', 'white' or 'coloured'.
+        low, high: bounds, each of shape [action_dim].
+        seed: of the run.
+        episode: its number.
+        step: of the episode, from 0.
+        hold: held: steps for which each action is held.
+        colour: coloured: the exponent beta.
+        max_steps: coloured: length of the episode, which sets the lowest frequency.
+
+    Returns:
+        float64 of shape [action_dim], within the bounds.
+    """
+    if kind == 'coloured':
+        length = max(1, min(max_steps, LONGEST_SERIES))
+        number, place = divmod(step, length)
+        series_seed = derive_seed(seed, 'explore_coloured', episode, number)
+        part = _series(colour, len(low), length, series_seed)[place]
+        # Rounding must not lead out of the bounds.
+        return np.clip(low + (high - low) * part, low, high)
+    if kind not in ('held', 'white'):
+        raise ValueError(f"exploration is {kind!r}; it must be 'held', 'white' or 'coloured'")
+    number = step // hold if kind == 'held' else step
+    random = np.random.default_rng(derive_seed(seed, 'explore', episode, number))
+    return random.uniform(low, high)
+
+
+@functools.lru_cache(maxsize=2)
+def _series(colour: float, width: int, length: int, seed: int) -> np.ndarray:
+    """Uniform numbers from 0 to 1 [length, width], correlated along the first dimension."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = colored_noise(colour, (width, length), [generator], torch.float64)[0]
+    series = torch.special.ndtr(noise).T.contiguous().numpy()
+    series.setflags(write=False)
+    return series

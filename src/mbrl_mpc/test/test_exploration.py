@@ -1,0 +1,108 @@
+"""Exploration is repeatable from any step, within bounds, and of the colour it says."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+
+from mbrl_mpc.exploration import LONGEST_SERIES, exploration
+from mbrl_mpc.pilot import Pilot
+
+LOW, HIGH = np.array([-1.0, 2.0]), np.array([3.0, 2.5])
+
+
+def series(kind, steps, episode=3, seed=7, **options):
+    draw = functools.partial(exploration, kind, LOW, HIGH, seed=seed, episode=episode, **options)
+    return np.array([draw(step=step) for step in range(steps)])
+
+
+@pytest.mark.parametrize('hold', [1, 4])
+def test_held_is_what_the_pilot_does_in_lockstep(settings, hold):
+    control = dataclasses.replace(settings.control, exploration_hold=hold)
+    pilot = Pilot(dataclasses.replace(settings, control=control))
+    pilot.begin(5, 11, explore=True)
+    for step in range(9):
+        pilot.observe(np.zeros(4), step * 40_000_000)
+        pilot.take_transition()
+        mine = exploration(
+            'held', pilot.guard.low, pilot.guard.high, seed=11, episode=5, step=step, hold=hold
+        )
+        np.testing.assert_array_equal(mine, pilot.act())
+
+
+def test_held_changes_every_so_many_steps_and_white_at_each():
+    held = series('held', 12, hold=3)
+    assert len(np.unique(held[:, 0])) == 4 and (held[0] == held[2]).all()
+    white = series('white', 12, hold=3)
+    assert len(np.unique(white[:, 0])) == 12
+    np.testing.assert_array_equal(white, series('held', 12, hold=1))
+
+
+@pytest.mark.parametrize('kind', ['held', 'white', 'coloured'])
+def test_a_step_depends_on_seed_episode_and_number_alone(kind):
+    forth = series(kind, 20, max_steps=50)
+    back = [
+        exploration(kind, LOW, HIGH, seed=7, episode=3, step=step, max_steps=50)
+        for step in reversed(range(20))
+    ]
+    np.testing.assert_array_equal(forth, back[::-1])
+    assert not np.isin(forth, series(kind, 20, episode=4, max_steps=50)).any()
+    assert not np.isin(forth, series(kind, 20, seed=8, max_steps=50)).any()
+
+
+@pytest.mark.parametrize('kind', ['white', 'coloured'])
+def test_each_step_is_uniform_between_the_bounds(kind):
+    """The Kolmogorov-Smirnov distance of one step over many episodes; 1.63 is 1% by chance."""
+    count = 2000
+    actions = np.array([
+        exploration(kind, LOW, HIGH, seed=1, episode=k, step=5, colour=2.0, max_steps=64)
+        for k in range(count)
+    ])  # fmt: skip
+    assert (actions >= LOW).all() and (actions <= HIGH).all()
+    for column in ((actions - LOW) / (HIGH - LOW)).T:
+        ranks = np.arange(1, count + 1) / count
+        distance = np.abs(np.sort(column) - ranks).max() + 1 / count
+        assert distance * np.sqrt(count) < 1.63
+
+
+@pytest.mark.parametrize('colour', [0.0, 1.0, 2.0])
+def test_neighbouring_steps_are_correlated_as_a_spectrum_of_that_slope_says(colour):
+    """From the spectrum f^-beta to the Gaussian's correlation, and from that to the one of its
+    ranks, by (6 / pi) asin(r / 2)."""
+    length, lag = 64, 1
+    actions = np.array([
+        series('coloured', 12, episode=k, colour=colour, max_steps=length) for k in range(1500)
+    ])  # fmt: skip
+    frequency = np.arange(length // 2 + 1) / length
+    frequency[0] = 1 / length
+    power = frequency**-colour
+    power[1:-1] *= 2
+    wave = np.cos(2 * np.pi * np.arange(length // 2 + 1) / length * lag)
+    gaussian = (power * wave).sum() / power.sum()
+    expected = 6 / np.pi * np.arcsin(gaussian / 2)
+    centred = (actions - LOW) / (HIGH - LOW) - 0.5
+    found = 12 * (centred[:, :-lag] * centred[:, lag:]).mean((0, 1))
+    np.testing.assert_allclose(found, expected, atol=0.04)
+
+
+def test_joints_are_coloured_independently():
+    actions = np.concatenate([
+        series('coloured', 8, episode=k, max_steps=64) - (LOW + HIGH) / 2 for k in range(800)
+    ])  # fmt: skip
+    assert abs(np.corrcoef(actions.T)[0, 1]) < 0.08
+
+
+def test_an_episode_longer_than_the_series_goes_on_with_another():
+    actions = series('coloured', 30, max_steps=10)
+    assert not np.isin(actions[10:20], actions[:10]).any()
+    late = exploration(
+        'coloured', LOW, HIGH, seed=0, episode=0, step=LONGEST_SERIES + 3, max_steps=10**6
+    )
+    assert (late >= LOW).all() and (late <= HIGH).all()
+    exploration('coloured', LOW, HIGH, seed=0, episode=0, step=3, max_steps=1)
+
+
+def test_another_kind_is_refused():
+    with pytest.raises(ValueError, match="'pink'; it must be 'held', 'white' or 'coloured'"):
+        exploration('pink', LOW, HIGH, seed=0, episode=0, step=0)
