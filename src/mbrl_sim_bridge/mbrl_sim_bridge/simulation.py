@@ -47,6 +47,10 @@ class Simulation:
         self.settings = settings
         self.environment = make_environment(settings.sim.environment)
         self.model = self.environment.make_model()
+        if settings.sim.timestep > 0.0:
+            self.model.opt.timestep = settings.sim.timestep
+        self.timestep_ns = round(self.model.opt.timestep * 1e9)
+        """Of the physics [ns]."""
         self.data = mujoco.MjData(self.model)
         task = settings.task
 
@@ -124,6 +128,28 @@ class Simulation:
             ActionError: if the action is of the wrong length or not finite; nothing was stepped.
             SimulationError: if the physics diverged in this step, or earlier without a reset since.
         """
+        self._hold(action, self._steps)
+        self.time_ns += self._period_ns
+        return self._checked_state('step')
+
+    def advance(self, action: np.ndarray, steps: int) -> np.ndarray:
+        """Hold an action for some steps of the physics.
+
+        Args:
+            action: as for :meth:`step`.
+            steps: physics steps, of ``timestep_ns`` each; at least 1.
+
+        Returns:
+            The state reached, float64 [state_dim].
+
+        Raises:
+            ActionError, SimulationError: as :meth:`step`.
+        """
+        self._hold(action, steps)
+        self.time_ns += steps * self.timestep_ns
+        return self._checked_state('step')
+
+    def _hold(self, action: np.ndarray, steps: int) -> None:
         names = self.settings.task.action
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (len(names),):
@@ -139,9 +165,7 @@ class Simulation:
             raise SimulationError('the simulation diverged and must be reset before it can step')
         self._action = np.clip(action, self._low, self._high)
         self.data.ctrl[self._actuator_of_action] = self._action
-        mujoco.mj_step(self.model, self.data, nstep=self._steps)
-        self.time_ns += self._period_ns
-        return self._checked_state('step')
+        mujoco.mj_step(self.model, self.data, nstep=steps)
 
     def _checked_state(self, what: str) -> np.ndarray:
         state = self.state
