@@ -28,6 +28,8 @@ class SensorNoise:
         self, position: np.ndarray, velocity: np.ndarray, effort: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What sensors say of the true values, each of shape [joints]."""
+        if not self._deviations.any():
+            return position, velocity, effort
         noise = self._generator.standard_normal((3, len(position))) * self._deviations
         return position + noise[0], velocity + noise[1], effort + noise[2]
 

@@ -103,6 +103,7 @@ class RealTimeSimulation:
         """What was said of the last divergence of the physics."""
         self.episode = 0
         simulation.time_ns = self._episode_ns = start_ns
+        self._state = simulation.state
         self._measured = [self._measure()]
 
     @property
@@ -209,7 +210,7 @@ class RealTimeSimulation:
                 action = self._schedule.in_force(time_ns)
                 change_ns = min(end_ns, self._next_change_ns(time_ns))
                 steps = -(-(change_ns - time_ns) // simulation.timestep_ns)
-                simulation.advance(self._zero if action is None else action, steps)
+                self._state = simulation.advance(self._zero if action is None else action, steps)
         except SimulationError as error:
             self.error = str(error)
             self.counts.divergences += 1
@@ -219,11 +220,9 @@ class RealTimeSimulation:
     def _receive(self, time_ns: int) -> None:
         for arrival_ns, command in self._commands.take(time_ns):
             self.counts.commands += 1
-            actions = command.actions
-            self.counts.commands_clamped += bool(
-                (actions < self._low).any() or (actions > self._high).any()
-            )
-            self._schedule.add(command, arrival_ns)
+            actions = np.clip(command.actions, self._low, self._high)
+            self.counts.commands_clamped += bool((actions != command.actions).any())
+            self._schedule.add(dataclasses.replace(command, actions=actions), arrival_ns)
 
     def _next_change_ns(self, time_ns: int) -> int:
         change_ns = self._schedule.next_change_ns(time_ns)
@@ -235,15 +234,17 @@ class RealTimeSimulation:
         end_ns = self._simulation.time_ns + self._period_ns
         self._commands.clear()
         self._schedule.clear()
-        self._simulation.reset(seed)
-        self._simulation.time_ns = self._episode_ns = end_ns
+        try:
+            self._state = self._simulation.reset(seed)
+        finally:
+            self._simulation.time_ns = self._episode_ns = end_ns
 
     def _measure(self) -> Measurement:
         simulation = self._simulation
         measurement = Measurement(
             simulation.time_ns,
             *self._noise.measure(*simulation.joints()),
-            state=simulation.state,
+            state=self._state,
             episode=self.episode,
             step=(simulation.time_ns - self._episode_ns) // self._control_period_ns,
         )

@@ -36,6 +36,7 @@ from mbrl_sim_bridge.simulation import Simulation, SimulationError
 
 _SHORTEST_SLEEP = 1e-4  # [s]: even when it is late, the node's thread gets its turn
 _LONGEST_SLEEP = 0.05  # [s]: within this it ends when it is told to
+_CLOCK_LOOKS_NS = 100_000_000  # between looks for somebody who reads the clock [ns]
 _SWITCH_INTERVAL = (
     5e-4  # [s]: Python's own is 5 ms, for which the other thread may hold up the loop
 )
@@ -138,14 +139,19 @@ class RealTimeRobot:
             for measurement in measured:
                 self._publish_observation(measurement)
         if now_ns >= self._next_clock_ns:
-            # Not made up for if late: a clock is read, not counted.
-            missed = (now_ns - self._next_clock_ns) // self._clock_period_ns
-            self._next_clock_ns += (missed + 1) * self._clock_period_ns
-            if self._clock_publisher.get_subscription_count():
-                _set(self._clock_message.clock, self._simulation.clock_ns(now_ns))
-                self._clock_publisher.publish(self._clock_message)
+            self._tell_the_time(now_ns)
         if measured:
             self._show(self._joint_state.header.stamp)
+
+    def _tell_the_time(self, now_ns: int) -> None:
+        if not self._clock_publisher.get_subscription_count():
+            self._next_clock_ns = now_ns + _CLOCK_LOOKS_NS  # nobody to wake up for
+            return
+        _set(self._clock_message.clock, self._simulation.clock_ns(now_ns))
+        self._clock_publisher.publish(self._clock_message)
+        # What was missed is not made up for: a clock is read, not counted.
+        missed = (now_ns - self._next_clock_ns) // self._clock_period_ns
+        self._next_clock_ns += (missed + 1) * self._clock_period_ns
 
     def _publish_joint_state(self, measurement: Measurement) -> None:
         message = self._joint_state

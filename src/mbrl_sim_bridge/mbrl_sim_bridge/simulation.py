@@ -128,28 +128,6 @@ class Simulation:
             ActionError: if the action is of the wrong length or not finite; nothing was stepped.
             SimulationError: if the physics diverged in this step, or earlier without a reset since.
         """
-        self._hold(action, self._steps)
-        self.time_ns += self._period_ns
-        return self._checked_state('step')
-
-    def advance(self, action: np.ndarray, steps: int) -> np.ndarray:
-        """Hold an action for some steps of the physics.
-
-        Args:
-            action: as for :meth:`step`.
-            steps: physics steps, of ``timestep_ns`` each; at least 1.
-
-        Returns:
-            The state reached, float64 [state_dim].
-
-        Raises:
-            ActionError, SimulationError: as :meth:`step`.
-        """
-        self._hold(action, steps)
-        self.time_ns += steps * self.timestep_ns
-        return self._checked_state('step')
-
-    def _hold(self, action: np.ndarray, steps: int) -> None:
         names = self.settings.task.action
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (len(names),):
@@ -165,7 +143,30 @@ class Simulation:
             raise SimulationError('the simulation diverged and must be reset before it can step')
         self._action = np.clip(action, self._low, self._high)
         self.data.ctrl[self._actuator_of_action] = self._action
+        mujoco.mj_step(self.model, self.data, nstep=self._steps)
+        self.time_ns += self._period_ns
+        return self._checked_state('step')
+
+    def advance(self, action: np.ndarray, steps: int) -> np.ndarray:
+        """Hold an action for some steps of the physics, of ``timestep_ns`` each.
+
+        Args:
+            action: shape [action_dim], in physical units; neither checked nor clamped here.
+            steps: at least 1.
+
+        Returns:
+            The state reached, float64 [state_dim].
+
+        Raises:
+            SimulationError: as :meth:`step`.
+        """
+        if self._diverged:
+            raise SimulationError('the simulation diverged and must be reset before it can step')
+        self._action = action
+        self.data.ctrl[self._actuator_of_action] = action
         mujoco.mj_step(self.model, self.data, nstep=steps)
+        self.time_ns += steps * self.timestep_ns
+        return self._checked_state('step')
 
     def _checked_state(self, what: str) -> np.ndarray:
         state = self.state
