@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -117,12 +118,17 @@ def domain() -> Iterator[int]:
 def start(domain: int, task_parameters: Callable[..., dict[str, Any]]) -> Any:
     """Starts a robot in a namespace, with other values in ``sim``."""
 
-    def start(namespace: str, task: dict[str, Any] | None = None, **sim: Any) -> NodeProcess:
+    def start(namespace: str, task_file: Path | None = None, **sim: Any) -> NodeProcess:
         parameters = task_parameters()
         parameters['sim'] |= REAL_TIME | sim
-        parameters['task'] = task or parameters['task']
+        if task_file is not None:
+            del parameters['task']
         return NodeProcess(
-            'mbrl_sim_bridge', 'sim_bridge', parameters=parameters, namespace=namespace
+            'mbrl_sim_bridge',
+            'sim_bridge',
+            parameters=parameters,
+            params_file=task_file,
+            namespace=namespace,
         )
 
     return start
@@ -245,10 +251,15 @@ def test_latency_and_losses_are_seen_by_the_controller(start: Any) -> None:
         assert robot.status(lambda values, _: int(values['states_lost']) > 0)
 
 
-def test_trajectory_controllers_topic_is_obeyed_by_joint_name_and_time(start: Any) -> None:
+def test_trajectory_controllers_topic_is_obeyed_by_joint_name_and_time(
+    start: Any, tmp_path: Path
+) -> None:
+    # As JSON, which quotes: a bare y is true to ROS.
+    task_file = tmp_path / 'maze.yaml'
+    task_file.write_text(json.dumps({'/**': {'ros__parameters': {'task': MAZE}}}))
     topic = 'maze/joint_trajectory_controller/joint_trajectory'
     with (
-        start('maze', MAZE, environment='point_maze', command_type='trajectory') as process,
+        start('maze', task_file, environment='point_maze', command_type='trajectory') as process,
         Probe() as probe,
     ):
         robot = Robot(process, probe, 'maze/')
