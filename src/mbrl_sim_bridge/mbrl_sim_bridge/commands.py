@@ -159,8 +159,12 @@ class Schedule:
 
     def next_change_ns(self, time_ns: int) -> int:
         """The first time after ``time_ns`` at which another action may be in force [ns]."""
-        changes = (t for hold in list(self._holds)[:2] for t in (hold.begin_ns, hold.until_ns))
-        return min((t for t in changes if t > time_ns), default=_NEVER)
+        changes = [_NEVER]
+        for hold in self._holds:
+            changes += [hold.begin_ns, hold.until_ns]
+            if hold.begin_ns > time_ns:
+                break
+        return min(change for change in changes if change > time_ns)
 
     def clear(self) -> None:
         """Forget all commands."""

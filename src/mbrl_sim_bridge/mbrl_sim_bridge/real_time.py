@@ -7,6 +7,7 @@ run with a made-up one.
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,7 @@ from mbrl_sim_bridge.imperfections import DelayLine, SensorNoise
 from mbrl_sim_bridge.simulation import Simulation, SimulationError
 
 
-@dataclasses.dataclass(frozen=True)
-class Measurement:
+class Measurement(NamedTuple):
     """The robot at one time. ``position``, ``velocity`` and ``effort`` are as its sensors say,
     of shape [joints]; ``state``, [state_dim], is the truth.
     """
