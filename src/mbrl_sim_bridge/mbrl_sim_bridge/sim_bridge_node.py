@@ -1,8 +1,9 @@
-"""The ``sim_bridge`` node: a simulation with the topics of a robot, stepped in lockstep.
+"""The ``sim_bridge`` node: a simulation with the topics of a robot, in lockstep or in real time.
 
-It steps when, and only when, a command answers its current state. An episode is open from a reset
-until ``task.max_steps`` commands were answered; it *runs* from the first of them. Outside of an
-open episode commands are ignored, so that a safe command to a resting simulation moves nothing.
+Real time is in ``real_time_node``. In lockstep it steps when, and only when, a command answers its
+current state. An episode is open from a reset until ``task.max_steps`` commands were answered; it
+*runs* from the first of them. Outside of an open episode commands are ignored, so that a safe
+command to a resting simulation moves nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
-from visualization_msgs.msg import Marker, MarkerArray
 
 from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import from_field, to_field
@@ -24,50 +24,34 @@ from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import STANDARD
 from mbrl_msgs.msg import Command, Observation
 from mbrl_msgs.srv import Reset
-from mbrl_sim_bridge.markers import poses_of, shapes_of
+from mbrl_sim_bridge.marker_publisher import FRAME, MarkerPublisher
+from mbrl_sim_bridge.real_time_node import RealTimeRobot
 from mbrl_sim_bridge.settings import SimBridgeSettings
 from mbrl_sim_bridge.simulation import ActionError, Simulation, SimulationError
 
-FRAME = 'world'
-_MARKER_TYPES = {'box': Marker.CUBE, 'sphere': Marker.SPHERE, 'cylinder': Marker.CYLINDER}
+_REAL_TIME_ONLY = (
+    *('position_noise', 'velocity_noise', 'effort_noise'),
+    *('state_latency', 'state_jitter', 'state_drop'),
+    *('command_latency', 'command_jitter', 'command_drop'),
+)
 
 
 class SimBridge(Node):
-    """Publishes states, steps by commands, resets by service."""
+    """Publishes states, steps by commands, resets by service; or is a ``RealTimeRobot``."""
 
     def __init__(self) -> None:
         super().__init__('sim_bridge', automatically_declare_parameters_from_overrides=True)
         self.settings = declare_settings(self, SimBridgeSettings, self._on_settings)
         # From the wall clock, so that stamps never go back, not even over a restart.
         self.simulation = Simulation(self.settings, start_ns=time.time_ns())
-        self._episode_open = False
-        self._ignored = 0
-        self._refused = 0
-        self._next_markers = 0.0  # [s], of time.monotonic
-
-        # Made once and filled for every state: the time from command to state counts.
-        self._joint_state = JointState(name=list(self.simulation.joint_names))
-        self._joint_state.header.frame_id = FRAME
-        self._observation = Observation(names=list(self.settings.task.state))
-        self._observation.header.frame_id = FRAME
-        self._clock_message = ClockMessage()
-        self._shapes = shapes_of(self.simulation.model)
-        self._markers = self._make_markers()
-
-        self.hot_path = hot = HotPath(self)
-        self._joint_state_publisher = hot.create_publisher(JointState, 'joint_states', STANDARD)
-        self._observation_publisher = hot.create_publisher(Observation, 'observation', STANDARD)
-        self._clock_publisher = hot.create_publisher(ClockMessage, '/clock', STANDARD)
-        self._marker_publisher = self.create_publisher(MarkerArray, 'markers', STANDARD)
-        hot.create_subscription(Command, 'command', self._on_command, STANDARD)
-        self.create_service(Reset, '~/reset', self._on_reset)
-        self._repeat_timer = self.create_timer(
-            self.settings.sim.state_repeat_period,
-            self._repeat_state,
-            clock=Clock(clock_type=ClockType.STEADY_TIME),
-        )
+        self.hot_path = HotPath(self)
+        self._marker_publisher = MarkerPublisher(self, self.simulation)
         mujoco.set_mju_user_warning(self._on_mujoco_warning)
-        self._publish_state(episode=0, step=0, truncated=False)
+        self._robot: RealTimeRobot | None = None
+        if self.settings.sim.real_time:
+            self._robot = RealTimeRobot(self, self.hot_path, self.simulation, self._show)
+        else:
+            self._begin_lockstep()
         self.get_logger().info(
             f"simulating {self.settings.sim.environment!r} for task '{self.settings.task.name}': "
             f'state {list(self.settings.task.state)}, action {list(self.settings.task.action)}'
@@ -75,10 +59,46 @@ class SimBridge(Node):
 
     def shut_down(self) -> None:
         """Called before the node is destroyed."""
+        if self._robot is not None:
+            self._robot.stop()
         mujoco.set_mju_user_warning(None)
 
     def _on_settings(self, settings: SimBridgeSettings) -> None:
         self.settings = settings
+
+    def _show(self, stamp: Time) -> None:
+        self._marker_publisher.publish(stamp, self.settings.sim.marker_rate)
+
+    def _begin_lockstep(self) -> None:
+        unused = [name for name in _REAL_TIME_ONLY if getattr(self.settings.sim, name) > 0.0]
+        if unused:
+            self.get_logger().warning(
+                f'nothing comes of {", ".join("sim." + name for name in unused)} in lockstep; '
+                'set sim.real_time'
+            )
+        self._episode_open = False
+        self._ignored = 0
+        self._refused = 0
+
+        # Made once and filled for every state: the time from command to state counts.
+        self._joint_state = JointState(name=list(self.simulation.joint_names))
+        self._joint_state.header.frame_id = FRAME
+        self._observation = Observation(names=list(self.settings.task.state))
+        self._observation.header.frame_id = FRAME
+        self._clock_message = ClockMessage()
+
+        hot = self.hot_path
+        self._joint_state_publisher = hot.create_publisher(JointState, 'joint_states', STANDARD)
+        self._observation_publisher = hot.create_publisher(Observation, 'observation', STANDARD)
+        self._clock_publisher = hot.create_publisher(ClockMessage, '/clock', STANDARD)
+        hot.create_subscription(Command, 'command', self._on_command, STANDARD)
+        self.create_service(Reset, '~/reset', self._on_reset)
+        self._repeat_timer = self.create_timer(
+            self.settings.sim.state_repeat_period,
+            self._repeat_state,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+        self._publish_state(episode=0, step=0, truncated=False)
 
     def _on_command(self, command: Command) -> None:
         stamp, answered = self._joint_state.header.stamp, command.state_stamp
@@ -163,7 +183,7 @@ class SimBridge(Node):
         self._clock_message.clock = joint_state.header.stamp
         if self._clock_publisher.get_subscription_count():
             self._clock_publisher.publish(self._clock_message)
-        self._publish_markers()
+        self._show(self._joint_state.header.stamp)
         self._repeat_timer.reset()
         self.hot_path.rest()
 
@@ -171,41 +191,7 @@ class SimBridge(Node):
         """No command has come for a while: help whoever missed the state, or joined since."""
         self._joint_state_publisher.publish(self._joint_state)
         self._clock_publisher.publish(self._clock_message)
-        self._publish_markers()
-
-    def _publish_markers(self) -> None:
-        now = time.monotonic()
-        if now < self._next_markers or not self._marker_publisher.get_subscription_count():
-            return
-        self._next_markers = now + 1.0 / self.settings.sim.marker_rate
-        mujoco.mj_kinematics(self.simulation.model, self.simulation.data)
-        positions, quaternions = poses_of(self._shapes, self.simulation.data)
-        for marker, p, q in zip(self._markers.markers, positions.tolist(), quaternions.tolist()):
-            marker.header.stamp = self._joint_state.header.stamp
-            pose = marker.pose
-            pose.position.x, pose.position.y, pose.position.z = p
-            (
-                pose.orientation.x,
-                pose.orientation.y,
-                pose.orientation.z,
-                pose.orientation.w,
-            ) = q
-        self._marker_publisher.publish(self._markers)
-
-    def _make_markers(self) -> MarkerArray:
-        array = MarkerArray()
-        for number, shape in enumerate(self._shapes):
-            marker = Marker(
-                ns=self.settings.sim.environment,
-                id=number,
-                type=_MARKER_TYPES[shape.kind],
-                action=Marker.ADD,
-            )
-            marker.header.frame_id = FRAME
-            marker.scale.x, marker.scale.y, marker.scale.z = shape.size
-            marker.color.r, marker.color.g, marker.color.b, marker.color.a = shape.rgba
-            array.markers.append(marker)
-        return array
+        self._show(self._joint_state.header.stamp)
 
     def _ignore(self, why: str) -> None:
         self._ignored += 1

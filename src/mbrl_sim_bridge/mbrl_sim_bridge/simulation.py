@@ -47,6 +47,10 @@ class Simulation:
         self.settings = settings
         self.environment = make_environment(settings.sim.environment)
         self.model = self.environment.make_model()
+        if settings.sim.timestep > 0.0:
+            self.model.opt.timestep = settings.sim.timestep
+        self.timestep_ns = round(self.model.opt.timestep * 1e9)
+        """Of the physics [ns]."""
         self.data = mujoco.MjData(self.model)
         task = settings.task
 
@@ -141,6 +145,27 @@ class Simulation:
         self.data.ctrl[self._actuator_of_action] = self._action
         mujoco.mj_step(self.model, self.data, nstep=self._steps)
         self.time_ns += self._period_ns
+        return self._checked_state('step')
+
+    def advance(self, action: np.ndarray, steps: int) -> np.ndarray:
+        """Hold an action for some steps of the physics, of ``timestep_ns`` each.
+
+        Args:
+            action: shape [action_dim], in physical units; neither checked nor clamped here.
+            steps: at least 1.
+
+        Returns:
+            The state reached, float64 [state_dim].
+
+        Raises:
+            SimulationError: as :meth:`step`.
+        """
+        if self._diverged:
+            raise SimulationError('the simulation diverged and must be reset before it can step')
+        self._action = action
+        self.data.ctrl[self._actuator_of_action] = action
+        mujoco.mj_step(self.model, self.data, nstep=steps)
+        self.time_ns += steps * self.timestep_ns
         return self._checked_state('step')
 
     def _checked_state(self, what: str) -> np.ndarray:
