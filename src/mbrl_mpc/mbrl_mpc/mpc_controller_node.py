@@ -38,6 +38,7 @@ from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.srv import PlanActions, Replan, SetGoal, SetMode
 from mbrl_planner.planner import PlanRequest, PlanResult
 
+_COUNTED = ('late_plans', 'late_steps', 'steps_lost')
 FEEDBACK_PERIOD = 0.2  # s; feedback is for people, and every message costs control time
 
 
@@ -58,7 +59,7 @@ class MpcController(LifecycleNode):
         self._result = RunEpisodes.Result()
         self._training: Training | None = None
         self._active = False
-        self._late_plans = 0  # of the sessions before this one
+        self._counts = dict.fromkeys(_COUNTED, 0)  # of the sessions before this one
         self._feedback_due = 0.0
         self._plan_message: msg.Plan | None = None
 
@@ -387,8 +388,8 @@ class MpcController(LifecycleNode):
         self._result.error_code = int(end)
         self._result.error_msg = text
         self._result.target_reached = target_reached
-        if self._session is not None:
-            self._late_plans += self._session.late_plans
+        for name in _COUNTED:
+            self._counts[name] += getattr(self._session, name, 0)
         self._session = None
         if end is not End.DONE:
             self._telemetry.text = text
@@ -444,7 +445,8 @@ class MpcController(LifecycleNode):
             self._telemetry,
             self._outbox,
         )
-        status.late_plans += self._late_plans
+        for name, before in self._counts.items():
+            setattr(status, name, getattr(status, name) + before)
         self._status.publish(status)
         if self._diagnostics.get_subscription_count():
             name, task = self.get_fully_qualified_name(), self.settings.task.name
