@@ -8,6 +8,7 @@ simulation when the loop sleeps.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 import time
@@ -103,6 +104,7 @@ class RealTimeRobot:
             )
         node.create_service(Reset, '~/reset', self._on_reset)
         node.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._priority = sim.thread_priority
         self._stopping = False
         sys.setswitchinterval(_SWITCH_INTERVAL)
         self._thread = threading.Thread(target=self._run, name='real time', daemon=True)
@@ -115,6 +117,8 @@ class RealTimeRobot:
 
     def _run(self) -> None:
         try:
+            if self._priority:
+                self._take_priority()
             while not self._stopping:
                 with self._lock:
                     self._tick()
@@ -128,6 +132,15 @@ class RealTimeRobot:
                 raise failure
 
             self._hot.call_soon(fail)  # a robot that is dead must not look alive
+
+    def _take_priority(self) -> None:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(self._priority))  # this thread
+        except OSError as error:
+            self._node.get_logger().warning(
+                f'sim.thread_priority {self._priority} is not permitted ({error.strerror}); it '
+                'takes CAP_SYS_NICE, or a limit of that height (ulimit -r); the loop runs as others'
+            )
 
     def _tick(self) -> None:
         """Compute and send what is due; joint states first, as a controller waits for them."""
