@@ -38,9 +38,7 @@ from mbrl_sim_bridge.simulation import Simulation, SimulationError
 _SHORTEST_SLEEP = 1e-4  # [s]: even when it is late, the node's thread gets its turn
 _LONGEST_SLEEP = 0.05  # [s]: within this it ends when it is told to
 _CLOCK_LOOKS_NS = 100_000_000  # between looks for somebody who reads the clock [ns]
-_SWITCH_INTERVAL = (
-    5e-4  # [s]: Python's own is 5 ms, for which the other thread may hold up the loop
-)
+_SWITCH_INTERVAL = 5e-4  # [s]: for so long the node's thread may hold up the loop; Python's: 5 ms
 
 
 class RealTimeRobot:
@@ -123,8 +121,8 @@ class RealTimeRobot:
                 with self._lock:
                     self._tick()
                     due_ns = min(self._simulation.next_due_ns(), self._next_clock_ns)
-                late = (due_ns - time.monotonic_ns()) * 1e-9
-                time.sleep(min(max(late, _SHORTEST_SLEEP), _LONGEST_SLEEP))
+                wait = (due_ns - time.monotonic_ns()) * 1e-9
+                time.sleep(min(max(wait, _SHORTEST_SLEEP), _LONGEST_SLEEP))
         except BaseException as error:
             failure = error
 
