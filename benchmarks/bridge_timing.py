@@ -1,8 +1,8 @@
 """How well the simulation in real time holds its rate, and what that costs.
 
 Runs ``sim_bridge`` with ``sim.real_time`` in a process of its own and listens to ``joint_states``
-over DDS, as a controller does, while commands come at 100 Hz. Then once more with a process that
-computes on every core, as a training beside it would.
+over DDS, as a controller does, while commands come at 100 Hz: with the loop's priority an ordinary
+one and high. Then once more with a process that computes on every core, as a training would.
 
     python benchmarks/bridge_timing.py --seconds 20
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -93,12 +94,13 @@ class Listener:
         self._node.destroy_node()
 
 
-def measure(rate: float, seconds: float) -> dict[str, Any]:
+def measure(rate: float, priority: int, seconds: float) -> dict[str, Any]:
     """Listen to a bridge for a while [s]; returns what was found."""
     parameters = node_parameters(CONFIG, 'sim_bridge') | {
         'sim.real_time': True,
         'sim.state_rate': rate,
         'sim.timestep': 1.0 / rate,
+        'sim.thread_priority': priority,
     }
     with (
         isolated_domain(),
@@ -123,6 +125,7 @@ def measure(rate: float, seconds: float) -> dict[str, Any]:
     age = (arrived - stamps) * 1e-6
     return {
         'rate': rate,
+        'priority': priority,
         'measured_rate': round((len(arrived) - 1) / ((arrived[-1] - arrived[0]) * 1e-9), 2),
         'lost': round((stamps[-1] - stamps[0]) * 1e-9 * rate) + 1 - len(stamps),
         'jitter_ms_p50': round(float(np.median(away)), 3),
@@ -138,19 +141,21 @@ def main() -> None:
     """Measure, print, and append to the results."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--seconds', type=float, default=20.0, help='of each measurement')
-    parser.add_argument('--rates', type=float, nargs='+', default=[100.0, 250.0, 500.0])
+    parser.add_argument('--rates', type=float, nargs='+', default=[250.0, 500.0])
+    parser.add_argument('--priorities', type=int, nargs='+', default=[0, 50])
     parser.add_argument('--csv', type=Path, default=RESULTS, help='where to append the results')
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
     rows = []
-    for busy in (0, cores):
-        for rate in arguments.rates:
-            load = round(os.getloadavg()[0], 2)
-            with busy_cores(busy):
-                found = measure(rate, arguments.seconds)
-            row = {'cpu': csv_rows.cpu_name(), 'cores': cores, 'load_before': load, 'busy': busy}
-            rows.append(row | found)
-            print(', '.join(f'{key} {value}' for key, value in rows[-1].items()), flush=True)
+    for busy, priority, rate in itertools.product(
+        (0, cores), arguments.priorities, arguments.rates
+    ):
+        load = round(os.getloadavg()[0], 2)
+        with busy_cores(busy):
+            found = measure(rate, priority, arguments.seconds)
+        row = {'cpu': csv_rows.cpu_name(), 'cores': cores, 'load_before': load, 'busy': busy}
+        rows.append(row | found)
+        print(', '.join(f'{key} {value}' for key, value in rows[-1].items()), flush=True)
     csv_rows.append(arguments.csv, rows)
 
 

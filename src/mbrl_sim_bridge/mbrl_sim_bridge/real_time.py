@@ -102,6 +102,7 @@ class RealTimeSimulation:
         self.error = ''
         """What was said of the last divergence of the physics."""
         self.episode = 0
+        self._held = False  # in an initial state, until this period is over
         simulation.time_ns = self._episode_ns = start_ns
         self._state = simulation.state
         self._measured = [self._measure()]
@@ -147,6 +148,8 @@ class RealTimeSimulation:
     def advance(self, now_ns: int) -> list[Measurement]:
         """Let the physics follow the clock; returns what was measured since the last call."""
         clock_ns = self.clock_ns(now_ns)
+        if self._held and self._simulation.time_ns + self._period_ns <= clock_ns:
+            self._finish_period()  # before a slip: its stamp was promised
         excess_ns = clock_ns - self._simulation.time_ns - self._period_ns - self._max_lag_ns
         if excess_ns > 0:
             lost_ns = -(-excess_ns // self._period_ns) * self._period_ns
@@ -154,8 +157,7 @@ class RealTimeSimulation:
             self.counts.slips += 1
             self.counts.lost_ns += lost_ns
         while self._simulation.time_ns + self._period_ns <= clock_ns:
-            self._compute_period()
-            self._measured.append(self._measure())
+            self._finish_period()
         measured, self._measured = self._measured, []
         return measured
 
@@ -169,7 +171,7 @@ class RealTimeSimulation:
         """A command was sent.
 
         Raises:
-            CommandError: if it ended so long ago that the timeout has passed since; it is counted.
+            CommandError: if it ended so long ago that the timeout has passed since.
         """
         clock_ns = self.clock_ns(now_ns)
         if command.start_ns is not None and self._timeout_ns:
@@ -184,7 +186,8 @@ class RealTimeSimulation:
     def reset(self, seed: int, episode: int, now_ns: int) -> int:
         """Put the robot into an initial state; commands on their way are forgotten.
 
-        It is held there until the period that has begun is over, and measured then.
+        It is held there until the period that has begun is over, and measured then. Another reset
+        within that period takes the place of this one.
 
         Returns:
             The stamp of that measurement [ns].
@@ -195,9 +198,17 @@ class RealTimeSimulation:
         # What is due belongs to the old episode, and is sent when advance() is called next.
         self._measured = self.advance(now_ns)
         self._begin_again(seed)
+        self._held = True
         self.episode = episode
+        return self._episode_ns
+
+    def _finish_period(self) -> None:
+        if self._held:
+            self._held = False
+            self._simulation.time_ns += self._period_ns
+        else:
+            self._compute_period()
         self._measured.append(self._measure())
-        return self._simulation.time_ns
 
     def _compute_period(self) -> None:
         """One period of physics, each step with the action that is in force when it begins."""
@@ -216,6 +227,7 @@ class RealTimeSimulation:
             self.counts.divergences += 1
             simulation.time_ns = end_ns - self._period_ns
             self._begin_again(self._seed)
+            simulation.time_ns = end_ns
 
     def _receive(self, time_ns: int) -> None:
         for arrival_ns, command in self._commands.take(time_ns):
@@ -230,14 +242,15 @@ class RealTimeSimulation:
         return change_ns if arrival_ns is None else min(change_ns, arrival_ns)
 
     def _begin_again(self, seed: int) -> None:
-        """An initial state at the end of this period, commanded by nobody."""
-        end_ns = self._simulation.time_ns + self._period_ns
+        """An initial state, to be measured at the end of this period, commanded by nobody."""
+        time_ns = self._simulation.time_ns
         self._commands.clear()
         self._schedule.clear()
         try:
             self._state = self._simulation.reset(seed)
         finally:
-            self._simulation.time_ns = self._episode_ns = end_ns
+            self._simulation.time_ns = time_ns
+        self._episode_ns = time_ns + self._period_ns
 
     def _measure(self) -> Measurement:
         simulation = self._simulation

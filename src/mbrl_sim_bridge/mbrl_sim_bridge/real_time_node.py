@@ -8,6 +8,7 @@ simulation when the loop sleeps.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 import time
@@ -37,9 +38,7 @@ from mbrl_sim_bridge.simulation import Simulation, SimulationError
 _SHORTEST_SLEEP = 1e-4  # [s]: even when it is late, the node's thread gets its turn
 _LONGEST_SLEEP = 0.05  # [s]: within this it ends when it is told to
 _CLOCK_LOOKS_NS = 100_000_000  # between looks for somebody who reads the clock [ns]
-_SWITCH_INTERVAL = (
-    5e-4  # [s]: Python's own is 5 ms, for which the other thread may hold up the loop
-)
+_SWITCH_INTERVAL = 5e-4  # [s]: for so long the node's thread may hold up the loop; Python's: 5 ms
 
 
 class RealTimeRobot:
@@ -103,6 +102,7 @@ class RealTimeRobot:
             )
         node.create_service(Reset, '~/reset', self._on_reset)
         node.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._priority = sim.thread_priority
         self._stopping = False
         sys.setswitchinterval(_SWITCH_INTERVAL)
         self._thread = threading.Thread(target=self._run, name='real time', daemon=True)
@@ -115,12 +115,14 @@ class RealTimeRobot:
 
     def _run(self) -> None:
         try:
+            if self._priority:
+                self._take_priority()
             while not self._stopping:
                 with self._lock:
                     self._tick()
                     due_ns = min(self._simulation.next_due_ns(), self._next_clock_ns)
-                late = (due_ns - time.monotonic_ns()) * 1e-9
-                time.sleep(min(max(late, _SHORTEST_SLEEP), _LONGEST_SLEEP))
+                wait = (due_ns - time.monotonic_ns()) * 1e-9
+                time.sleep(min(max(wait, _SHORTEST_SLEEP), _LONGEST_SLEEP))
         except BaseException as error:
             failure = error
 
@@ -128,6 +130,15 @@ class RealTimeRobot:
                 raise failure
 
             self._hot.call_soon(fail)  # a robot that is dead must not look alive
+
+    def _take_priority(self) -> None:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(self._priority))  # this thread
+        except OSError as error:
+            self._node.get_logger().warning(
+                f'sim.thread_priority {self._priority} is not permitted ({error.strerror}); it '
+                'takes CAP_SYS_NICE, or a limit of that height (ulimit -r); the loop runs as others'
+            )
 
     def _tick(self) -> None:
         """Compute and send what is due; joint states first, as a controller waits for them."""

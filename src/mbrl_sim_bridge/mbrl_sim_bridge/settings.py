@@ -42,6 +42,12 @@ class SimSettings:
         ge=0.0,
         le=10.0,
     )
+    thread_priority: int = setting(
+        "real time: the loop's priority before other processes (SCHED_FIFO); 0: an ordinary one",
+        0,
+        ge=0,
+        le=99,
+    )
     command_type: str = setting(
         'real time: the controller whose topic is obeyed',
         'effort',

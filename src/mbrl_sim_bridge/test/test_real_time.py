@@ -208,6 +208,27 @@ def test_reset_is_measured_at_the_end_of_the_period_and_stamps_go_on(make):
     assert states(measured)[3:] == by_hand([-1.0] * 8, seed=7)[::4].tolist()
 
 
+def test_resets_within_a_period_have_one_stamp_and_the_last_one_counts(make):
+    simulation = make()
+    simulation.advance(NOW + 9 * MS)
+    given = [simulation.reset(seed, seed, NOW + 10 * MS) for seed in range(1, 5)]
+    assert given == [START + 12 * MS] * 4
+    measured = simulation.advance(NOW + 12 * MS)
+    assert stamps(measured) == [12]
+    assert measured[0].episode == 4
+    assert states(measured) == by_hand([], seed=4).tolist()
+
+
+def test_stamp_of_a_reset_is_kept_even_if_time_is_given_up_right_after_it(make):
+    simulation = make(max_lag=0.02)
+    stamp = simulation.reset(7, 1, NOW + 9 * MS)
+    simulation.advance(NOW + 10 * MS)
+    measured = simulation.advance(NOW + 5000 * MS)
+    assert simulation.counts.slips == 1
+    assert measured[0].time_ns == stamp
+    assert states(measured[:1]) == by_hand([], seed=7).tolist()
+
+
 def test_reset_forgets_what_was_commanded_before(make):
     simulation = make(command_latency=0.01)
     simulation.command(efforts(1.0), NOW)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -309,6 +312,19 @@ def test_rate_that_does_not_fit_the_physics_ends_it_with_code_2(start: Any) -> N
         assert process.wait() == 2
         assert "'sim.state_rate' is 250; its period must be a multiple" in process.output()
         assert 'Traceback' not in process.output()
+
+
+def test_loop_gets_its_priority_or_it_says_why_not(start: Any) -> None:
+    ask = 'import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(7))'
+    permitted = subprocess.run([sys.executable, '-c', ask], capture_output=True).returncode == 0
+    with start('eager', thread_priority=7) as process, Probe() as probe:
+        Robot(process, probe, 'eager/')
+        tasks = [int(path.name) for path in Path(f'/proc/{process.pid}/task').iterdir()]
+        eager = [task for task in tasks if os.sched_getscheduler(task) == os.SCHED_FIFO]
+        assert len(eager) == int(permitted)
+        if permitted:
+            assert os.sched_getparam(eager[0]).sched_priority == 7
+        assert ('sim.thread_priority 7 is not permitted' in process.output()) != permitted
 
 
 def test_it_ends_cleanly(start: Any) -> None:
