@@ -60,7 +60,7 @@ class Graph:
     def __init__(self, seed: int, robot: dict[str, Any]) -> None:
         self._status: ControllerStatus | None = None
         parameters: dict[str, dict[str, Any]] = {
-            'sim_bridge': {'sim.real_time': True, 'sim.seed': seed, **robot},
+            'sim_bridge': {'sim.real_time': True, 'sim.timestep': 0.004, 'sim.seed': seed, **robot},
             'mpc_controller': {'realtime.enabled': True},
             'dynamics': {'seed': seed},
         }
