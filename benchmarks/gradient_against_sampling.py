@@ -3,7 +3,9 @@
 The task is a row of D torque-limited pendulums coupled by springs, all to be swung up: its
 dynamics are differentiable and known, D is the dimension of the action, and at D = 1 it is the
 swing-up that needs a run-up. A single plan is made from rest, cold; every optimiser spends about
-the same number of model steps on it, where a backward pass counts as two more forward passes.
+the same number of model steps on it, where a backward pass counts as two more forward passes. The
+reward is the height of the pendulums; or, without a slope to follow, the share of them above the
+axle.
 
     python benchmarks/gradient_against_sampling.py
 
@@ -44,6 +46,7 @@ STIFFNESS = 2.0  # 1/s^2 per rad, between neighbours
 TORQUE = 5.0  # 1/s^2: about half of what would lift a pendulum slowly
 DIMENSIONS = (1, 2, 4, 8, 16, 32, 64)
 HORIZONS = (10, 20, 40, 80, 160)
+REWARDS = ('height', 'above')
 AT_DIMENSION, AT_HORIZON = 8, 40  # what stays while the other grows
 ROWS = 3000  # candidates evaluated per plan, over all iterations
 FORWARD_AND_BACKWARD = 3  # forward passes that a step along the gradient costs
@@ -78,13 +81,14 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 class Pendulums:
     """``evaluate`` for R plans from rest; counts what it costs in forward steps."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, reward: str) -> None:
         self.dimension = dimension
+        self.reward = reward
         self.cost = 0
 
     def __call__(self, actions: torch.Tensor) -> torch.Tensor:
-        """Returns [R, N] of torques [R, N, H, D]: mean height of the pendulums, 0 to 1 a step,
-        less a little for the torque."""
+        """Returns [R, N] of torques [R, N, H, D]: mean height of the pendulums, 0 to 1 a step, or
+        the share of those above the axle; less a little for the torque."""
         passes = FORWARD_AND_BACKWARD if actions.requires_grad else 1
         self.cost += actions.shape[0] * actions.shape[1] * actions.shape[2] * passes
         angle = actions.new_zeros(*actions.shape[:2], self.dimension)
@@ -96,15 +100,17 @@ class Pendulums:
             speed = speed + STEP * (action - GRAVITY * angle.sin() + STIFFNESS * pull)
             angle = angle + STEP * speed
             height = (1 - angle.cos()) / 2
+            if self.reward == 'above':
+                height = (height > 0.5).to(height.dtype)
             total = total + (height - 0.001 * action.square()).mean(-1)
         return total / actions.shape[2]
 
 
-def run(name: str, dimension: int, horizon: int, seed: int) -> dict[str, Any]:
+def run(name: str, reward: str, dimension: int, horizon: int, seed: int) -> dict[str, Any]:
     """One plan."""
     optimizer = make_optimizer(build(OptimizerSettings, OPTIMIZERS[name]))
     high = torch.full((dimension,), TORQUE)
-    evaluate = Pendulums(dimension)
+    evaluate = Pendulums(dimension, reward)
     began = time.perf_counter()
     with torch.no_grad():
         solution = optimizer.optimize(
@@ -115,9 +121,10 @@ def run(name: str, dimension: int, horizon: int, seed: int) -> dict[str, Any]:
             [torch.Generator().manual_seed(seed)],
         )
         elapsed = time.perf_counter() - began
-        value = float(Pendulums(dimension)(solution.actions[:, None])[0, 0])
+        value = float(Pendulums(dimension, reward)(solution.actions[:, None])[0, 0])
     return {
         'optimizer': name,
+        'reward': reward,
         'dimension': dimension,
         'horizon': horizon,
         'seed': seed,
@@ -128,40 +135,43 @@ def run(name: str, dimension: int, horizon: int, seed: int) -> dict[str, Any]:
     }
 
 
-def settings() -> list[tuple[int, int]]:
-    """Dimensions at one horizon, and horizons at one dimension."""
+def settings() -> list[tuple[str, int, int]]:
+    """Reward, dimension, horizon: dimensions at one horizon, and horizons at one dimension."""
     both = [(each, AT_HORIZON) for each in DIMENSIONS] + [(AT_DIMENSION, h) for h in HORIZONS]
-    return list(dict.fromkeys(both))
+    smooth = [('height', *each) for each in dict.fromkeys(both)]
+    return smooth + [('above', each, AT_HORIZON) for each in DIMENSIONS]
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Medians and ranges over the seeds, in Markdown."""
     names = list(dict.fromkeys(row['optimizer'] for row in rows))
-    yield f'| dimension | horizon | {" | ".join(names)} |'
-    yield '|---|---|' + '---|' * len(names)
-    for dimension, horizon in settings():
-        cells = []
-        for name in names:
-            values = _returns(rows, name, dimension, horizon)
-            cells.append(with_range(values, 3))
-        yield f'| {dimension} | {horizon} | {" | ".join(cells)} |'
+    yield f'| reward | dimension | horizon | {" | ".join(names)} |'
+    yield '|---|---|---|' + '---|' * len(names)
+    for setting in settings():
+        cells = [with_range(_returns(rows, name, *setting), 3) for name in names]
+        yield f'| {" | ".join(map(str, setting))} | {" | ".join(cells)} |'
 
 
-def _returns(rows: list[dict[str, Any]], name: str, dimension: int, horizon: int) -> list[float]:
+def _returns(
+    rows: list[dict[str, Any]], name: str, reward: str, dimension: int, horizon: int
+) -> list[float]:
     return [
         float(row['return_per_step'])
         for row in rows
-        if row['optimizer'] == name
+        if (row['optimizer'], row['reward']) == (name, reward)
         and (int(row['dimension']), int(row['horizon'])) == (dimension, horizon)
     ]
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Return against dimension, and against horizon."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout='constrained')
 
     def line(
-        axis: plt.Axes, name: str, places: tuple[int, ...], at: Callable[[int], tuple[int, int]]
+        axis: plt.Axes,
+        name: str,
+        places: tuple[int, ...],
+        at: Callable[[int], tuple[str, int, int]],
     ) -> None:
         values = [_returns(rows, name, *at(place)) or [math.nan] for place in places]
         plot_ranges(axis, places, values, label=name)
@@ -169,10 +179,12 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_xticks(places, [str(place) for place in places])
 
     for name in dict.fromkeys(row['optimizer'] for row in rows):
-        line(axes[0], name, DIMENSIONS, lambda each: (each, AT_HORIZON))
-        line(axes[1], name, HORIZONS, lambda each: (AT_DIMENSION, each))
-    axes[0].set(xlabel='dimension of the action', title=f'horizon {AT_HORIZON}')
-    axes[1].set(xlabel='horizon [steps]', title=f'dimension {AT_DIMENSION}')
+        line(axes[0], name, DIMENSIONS, lambda each: ('height', each, AT_HORIZON))
+        line(axes[1], name, HORIZONS, lambda each: ('height', AT_DIMENSION, each))
+        line(axes[2], name, DIMENSIONS, lambda each: ('above', each, AT_HORIZON))
+    axes[0].set(xlabel='dimension of the action', title=f'height, horizon {AT_HORIZON}')
+    axes[1].set(xlabel='horizon [steps]', title=f'height, dimension {AT_DIMENSION}')
+    axes[2].set(xlabel='dimension of the action', title=f'share above, horizon {AT_HORIZON}')
     axes[0].set_ylabel('return per step: median and range of the seeds')
     axes[1].legend()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,10 +205,10 @@ def main() -> None:
         rows = read(arguments.csv)
     else:
         rows = []
-        for dimension, horizon in settings():
+        for setting in settings():
             for name in OPTIMIZERS:
-                rows += [run(name, dimension, horizon, seed) for seed in arguments.seeds]
-            print(f'dimension {dimension}, horizon {horizon} done', flush=True)
+                rows += [run(name, *setting, seed) for seed in arguments.seeds]
+            print('reward {}, dimension {}, horizon {} done'.format(*setting), flush=True)
         write(arguments.csv, rows)
     print('\n'.join(table(rows)))
     draw(rows, arguments.picture)

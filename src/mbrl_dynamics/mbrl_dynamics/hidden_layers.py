@@ -22,6 +22,8 @@ Layer = tuple[Tensor, Tensor]
 """Weight [E, I, O] and bias [E, 1, O]."""
 CACHE = 1_600_000
 """Bytes of one layer's activations that stay in a core's cache from one operation to the next."""
+MOST_ROWS = 512
+"""More rows make no product faster, and leave other threads idle."""
 _Buffers = tuple[list[Tensor], list[Tensor | None], Tensor | None]
 SMALL = 131_072
 """Bytes below which the C library does not ask the system for memory each time."""
@@ -53,8 +55,8 @@ class HiddenLayers:
         self._activation = activation
         self._memory = threading.local()
         row = 4 * layers[0][0].shape[0] * max(weight.shape[2] for weight, _ in layers)
-        self.chunk = max(1, CACHE // row)
-        """Rows whose activations fit the cache."""
+        self.chunk = min(MOST_ROWS, max(1, CACHE // row))
+        """Rows that are worked on at once: their activations fit the cache."""
         self._few = SMALL // row
         self._rounds = any(weight.dtype != layers[0][0].dtype for weight, _ in layers)
 

@@ -67,7 +67,7 @@ class MppiSettings:
     )
     temperature: float = setting(
         'candidates count by exp(return / temperature); small: the best alone counts [return]',
-        1.0,
+        0.1,
         ge=1e-9,
         le=1e9,
     )

@@ -102,7 +102,12 @@ def test_the_cost_of_noise_is_that_of_mppi(make_optimizer_settings):
         return torch.zeros(actions.shape[:2])
 
     settings = make_optimizer_settings(
-        name='mppi', candidates=50, iterations=1, mppi__sigma=0.1, mppi__noise_cost=0.3
+        name='mppi',
+        candidates=50,
+        iterations=1,
+        mppi__sigma=0.1,
+        mppi__noise_cost=0.3,
+        mppi__temperature=1.0,
     )
     start = Start(torch.full((1, 2, 1), 0.4), torch.empty(1, 0, 2, 1))
     solution = make_optimizer(settings).optimize(
