@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mbrl_bringup import data_parser
+from mbrl_bringup import data_parser, discovery
 from mbrl_bringup.graph import LOG_LEVELS
 from mbrl_bringup.interruption import Interrupted, interrupt_at_once, remember_signals
 
@@ -24,7 +24,8 @@ def make_parser() -> argparse.ArgumentParser:
         prog='mbrl',
         description='Learn a robot from its own data, and control it by planning in what was '
         'learned. Brings up the ROS 2 graph and talks to it.',
-        epilog='The graph keeps to this machine, unless ROS_AUTOMATIC_DISCOVERY_RANGE says more.',
+        epilog='The graph keeps to this machine, unless --network or '
+        'ROS_AUTOMATIC_DISCOVERY_RANGE says more.',
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -35,6 +36,11 @@ def make_parser() -> argparse.ArgumentParser:
         type=_integer(0, 232),
         metavar='N',
         help='ROS domain of the graph (default: ROS_DOMAIN_ID, or 0)',
+    )
+    common.add_argument(
+        '--network',
+        action='store_true',
+        help='see, and be seen by, other machines (default: this one alone)',
     )
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(
@@ -154,7 +160,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, 'domain_id', None) is not None:
         os.environ['ROS_DOMAIN_ID'] = str(arguments.domain_id)
     # Two people's graphs in one network must not find each other by accident.
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    network = getattr(arguments, 'network', False)
+    os.environ[discovery.VARIABLE] = discovery.discovery_range(network, os.environ)
 
     # Imported late: --help must not take seconds, nor need ROS.
     from mbrl_bringup.display import Terminal

@@ -216,11 +216,15 @@ class GraphClient:
 def graph_client(namespace: str = '') -> Iterator[GraphClient]:
     """Join the ROS graph for a while."""
     context = rclpy.Context()
+    namespace = namespace.strip('/')
+    enclave = f'/{namespace}/mbrl' if namespace else '/mbrl'
     # Signals stay with the command, which has processes to end before it ends itself.
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = Node(
-        'mbrl', namespace=namespace.strip('/'), context=context, start_parameter_services=False
+    rclpy.init(
+        args=['--ros-args', '--enclave', enclave],
+        context=context,
+        signal_handler_options=SignalHandlerOptions.NO,
     )
+    node = Node('mbrl', namespace=namespace, context=context, start_parameter_services=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:

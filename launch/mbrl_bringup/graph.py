@@ -66,7 +66,12 @@ class NodeDescription:
             section = {f'/**/{self.name}': {'ros__parameters': dict(self.parameters)}}
             overrides.write_text(yaml.safe_dump(section))
             arguments += ['--params-file', str(overrides)]
-        return [*arguments, '--log-level', self.log_level]
+        return [*arguments, '--enclave', self.enclave, '--log-level', self.log_level]
+
+    @property
+    def enclave(self) -> str:
+        """Where its keys and permissions are in a keystore of SROS 2, if one is in use."""
+        return '/'.join(['', self.namespace, self.name] if self.namespace else ['', self.name])
 
 
 def describe_simulation(options: GraphOptions) -> list[NodeDescription]:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext
+from mbrl_bringup import discovery
 from mbrl_bringup.graph import LOG_LEVELS, GraphOptions, NodeDescription
 from mbrl_bringup.tasks import share_folder
 
@@ -31,6 +32,13 @@ def declare_arguments(task: str | None = None) -> list[Action]:
         ),
         DeclareLaunchArgument(
             'namespace', default_value='', description='Namespace of all nodes, topics and services'
+        ),
+        DeclareLaunchArgument(
+            'network',
+            default_value='false',
+            choices=_TRUTH,
+            description='See, and be seen by, other machines; otherwise this one alone, unless '
+            f'{discovery.VARIABLE} says more',
         ),
         DeclareLaunchArgument(
             'seed',
@@ -87,7 +95,11 @@ def make_nodes(
         autostart=value('autostart') == 'true',
     )
     respawn = value('use_respawn') == 'true'
-    return [_action(node, respawn) for node in describe(options)]
+    reach = discovery.discovery_range(value('network') == 'true', context.environment)
+    return [
+        SetEnvironmentVariable(discovery.VARIABLE, reach),
+        *(_action(node, respawn) for node in describe(options)),
+    ]
 
 
 def _action(node: NodeDescription, respawn: bool) -> Node:
@@ -99,7 +111,7 @@ def _action(node: NodeDescription, respawn: bool) -> Node:
         parameters=[str(path) for path in node.parameter_files]
         + ([dict(node.parameters)] if node.parameters else []),
         remappings=list(node.remappings),
-        arguments=['--ros-args', '--log-level', node.log_level],
+        arguments=['--ros-args', '--enclave', node.enclave, '--log-level', node.log_level],
         output='screen',
         respawn=respawn,
         respawn_delay=2.0,

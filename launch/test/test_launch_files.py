@@ -23,7 +23,7 @@ if shutil.which('ros2') is None or importlib.util.find_spec('launch_ros') is Non
     pytest.skip('there is no ros2 launch here: ROS comes from wheels', allow_module_level=True)
 
 ARGUMENTS = ('params_file', 'namespace', 'seed', 'run_folder', 'autostart', 'use_respawn')
-ARGUMENTS += ('log_level',)
+ARGUMENTS += ('log_level', 'network')
 EXECUTABLES = [node.executable for node in describe_graph(GraphOptions(Path('x')))]
 
 
