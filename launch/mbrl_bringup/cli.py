@@ -44,6 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(
+        '--robot', type=_integer(0), metavar='N', help='which one, of several (see up --robots)'
+    )
+    asking.add_argument(
         '--timeout', type=_seconds, default=5.0, metavar='S', help='how long to wait (default: 5 s)'
     )
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
@@ -72,6 +75,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     up.add_argument(
         '--seed', type=_integer(0), metavar='N', help="seed (default: 0; with --resume: the run's)"
+    )
+    up.add_argument(
+        '--robots',
+        type=_integer(1),
+        default=1,
+        metavar='N',
+        help='in namespaces robot0, robot1, ...; they share a planner and a dataset (default: 1)',
     )
     where = up.add_mutually_exclusive_group()
     where.add_argument(
@@ -208,7 +218,7 @@ def _status(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
     from mbrl_bringup.status import controller_rows, training_rows
 
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         graph.wait_until(
             lambda: graph.controller_status and graph.training_status,
             arguments.timeout,
@@ -232,7 +242,7 @@ def _status(arguments: argparse.Namespace, terminal: Any) -> int:
 def _retrain(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
 
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         answer = graph.retrain(arguments.from_scratch, arguments.timeout)
     return _say(answer, f'job {answer.job_id}: {answer.message}', terminal)
 
@@ -240,7 +250,7 @@ def _retrain(arguments: argparse.Namespace, terminal: Any) -> int:
 def _replan(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
 
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         answer = graph.replan(arguments.timeout)
     return _say(answer, answer.message, terminal)
 
@@ -248,7 +258,7 @@ def _replan(arguments: argparse.Namespace, terminal: Any) -> int:
 def _goal(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
 
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         answer = graph.set_goal(arguments.values, arguments.timeout)
     return _say(answer, answer.message, terminal)
 
@@ -260,7 +270,7 @@ def _evaluate(arguments: argparse.Namespace, terminal: Any) -> int:
     source = arguments.source or ''
     if source and Path(source).exists():  # the node has a working folder of its own
         source = str(Path(source).resolve())
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         answer = graph.evaluate(source, arguments.horizon, arguments.plots, arguments.timeout)
     if not answer.success:
         return _say(answer, '', terminal)

@@ -34,6 +34,12 @@ def declare_arguments(task: str | None = None) -> list[Action]:
             'namespace', default_value='', description='Namespace of all nodes, topics and services'
         ),
         DeclareLaunchArgument(
+            'robots',
+            default_value='1',
+            description='How many; of several, each is in a namespace robot0, robot1, ... of its '
+            'own, and all share a planner and a dataset',
+        ),
+        DeclareLaunchArgument(
             'network',
             default_value='false',
             choices=_TRUTH,
@@ -86,6 +92,9 @@ def make_nodes(
     seed = value('seed')
     if seed and not seed.isdecimal():
         raise ValueError(f"seed is '{seed}'; it must be an integer of at least 0, or empty")
+    robots = value('robots')
+    if not robots.isdecimal() or int(robots) < 1:
+        raise ValueError(f"robots is '{robots}'; it must be an integer of at least 1")
     options = GraphOptions(
         params_file=params_file,
         namespace=value('namespace').strip('/'),
@@ -93,6 +102,7 @@ def make_nodes(
         run_folder=_run_folder(value('run_folder'), params_file.stem),
         log_level=value('log_level'),
         autostart=value('autostart') == 'true',
+        robots=int(robots),
     )
     respawn = value('use_respawn') == 'true'
     reach = discovery.discovery_range(value('network') == 'true', context.environment)

@@ -23,7 +23,7 @@ if shutil.which('ros2') is None or importlib.util.find_spec('launch_ros') is Non
     pytest.skip('there is no ros2 launch here: ROS comes from wheels', allow_module_level=True)
 
 ARGUMENTS = ('params_file', 'namespace', 'seed', 'run_folder', 'autostart', 'use_respawn')
-ARGUMENTS += ('log_level', 'network')
+ARGUMENTS += ('log_level', 'network', 'robots')
 EXECUTABLES = [node.executable for node in describe_graph(GraphOptions(Path('x')))]
 
 
@@ -118,6 +118,7 @@ def test_a_robot_of_ones_own_gets_everything_but_the_simulation() -> None:
     ('argument', 'complaint'),
     [
         ('seed:=many', "seed is 'many'; it must be an integer"),
+        ('robots:=0', "robots is '0'; it must be an integer of at least 1"),
         ('params_file:=/nowhere.yaml', "there is no file '/nowhere.yaml'"),
         ('log_level:=loud', 'log_level'),
         ('use_rviz:=perhaps', 'use_rviz'),

@@ -180,6 +180,14 @@ def test_every_process_has_an_enclave_of_its_own() -> None:
     assert found == {**expected, '/mbrl': ['mbrl']}
 
 
+def test_the_enclaves_have_no_comments_between_them() -> None:
+    # `ros2 security generate_artifacts` takes every child for an enclave.
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    enclaves = ElementTree.parse(POLICY, parser).find('enclaves')
+    assert enclaves is not None
+    assert {child.tag for child in enclaves} == {'enclave'}
+
+
 def test_only_the_controller_may_command_and_only_the_dynamics_node_may_send_models() -> None:
     def publishers(topic: str) -> list[str]:
         return [node for node in (*PROFILES, 'mbrl') if topic in allowed(node).publish]
