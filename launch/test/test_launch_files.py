@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mbrl_bringup.discovery import VARIABLE
 from mbrl_bringup.graph import GraphOptions, describe_control, describe_graph
 from mbrl_bringup.tasks import params_file_of
 from mbrl_common.testing import Probe, isolated_domain
@@ -96,6 +98,37 @@ def test_the_whole_graph_comes_up_in_a_namespace_and_ends_cleanly(tmp_path: Path
         output = end(process)
     assert output.count('process has finished cleanly') == len(EXECUTABLES), output
     assert process.returncode == 0, output
+
+
+@pytest.mark.parametrize(('network', 'reach'), [('false', 'LOCALHOST'), ('true', 'SUBNET')])
+def test_several_robots_come_up_and_are_seen_as_far_as_was_asked(
+    network: str, reach: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    process = launch(
+        'cartpole_swingup.launch.py', 'robots:=2', f'network:={network}', 'run_folder:=none'
+    )
+    nodes = describe_graph(GraphOptions(Path('x'), robots=2))
+    try:
+        assert process.stdout is not None
+        pids: list[str] = []
+        for line in process.stdout:
+            pids += re.findall(r'process started with pid \[(\d+)\]', line)
+            if len(pids) == len(nodes):
+                break
+        for pid in pids:
+            environment = Path(f'/proc/{pid}/environ').read_text().split('\0')
+            assert f'{VARIABLE}={reach}' in environment
+        monkeypatch.setenv(VARIABLE, 'LOCALHOST')
+        with Probe() as probe:
+            expected = {(node.name, f'/{node.namespace}', f'{node.enclave}') for node in nodes}
+            probe.wait_until(
+                lambda: expected <= {*probe.node.get_node_names_and_namespaces_with_enclaves()},
+                60.0,
+                f'{expected}',
+            )
+    finally:
+        end(process)
 
 
 def test_a_robot_of_ones_own_gets_everything_but_the_simulation() -> None:
