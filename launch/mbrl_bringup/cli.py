@@ -169,9 +169,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, 'domain_id', None) is not None:
         os.environ['ROS_DOMAIN_ID'] = str(arguments.domain_id)
-    # Two people's graphs in one network must not find each other by accident.
-    network = getattr(arguments, 'network', False)
-    os.environ[discovery.VARIABLE] = discovery.discovery_range(network, os.environ)
+    if hasattr(arguments, 'network'):  # it joins a graph, and what it starts does
+        profile = discovery.takes_profile()
+        os.environ.update(discovery.reach(arguments.network, os.environ, profile))
 
     # Imported late: --help must not take seconds, nor need ROS.
     from mbrl_bringup.display import Terminal

@@ -44,7 +44,7 @@ def declare_arguments(task: str | None = None) -> list[Action]:
             default_value='false',
             choices=_TRUTH,
             description='See, and be seen by, other machines; otherwise this one alone, unless '
-            f'{discovery.VARIABLE} says more',
+            f'{discovery.RANGE} says more',
         ),
         DeclareLaunchArgument(
             'seed',
@@ -105,9 +105,11 @@ def make_nodes(
         robots=int(robots),
     )
     respawn = value('use_respawn') == 'true'
-    reach = discovery.discovery_range(value('network') == 'true', context.environment)
+    reach = discovery.reach(
+        value('network') == 'true', context.environment, discovery.takes_profile()
+    )
     return [
-        SetEnvironmentVariable(discovery.VARIABLE, reach),
+        *(SetEnvironmentVariable(name, text) for name, text in reach.items()),
         *(_action(node, respawn) for node in describe(options)),
     ]
 

@@ -13,22 +13,28 @@ from pathlib import Path
 
 import pytest
 
-import mbrl_bringup
-from mbrl_bringup.discovery import VARIABLE, discovery_range
+from mbrl_bringup.discovery import LOOPBACK, PROFILES, RANGE, reach, takes_profile
 from mbrl_bringup.tasks import params_file_of
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 
 GROUP = '239.255.0.1'  # where DDS participants announce themselves, by the RTPS specification
 NODES = ('sim_bridge', 'dynamics', 'planner', 'mpc_controller')
-LOOPBACK = Path(mbrl_bringup.__file__).parent.parent / 'security' / 'this_machine.xml'
 
 
 def test_a_graph_keeps_to_this_machine_unless_asked() -> None:
-    assert discovery_range(False, {}) == 'LOCALHOST'
-    assert discovery_range(False, {VARIABLE: ''}) == 'LOCALHOST'
-    assert discovery_range(False, {VARIABLE: 'OFF'}) == 'OFF'
-    assert discovery_range(True, {}) == 'SUBNET'
-    assert discovery_range(True, {VARIABLE: 'LOCALHOST'}) == 'SUBNET'
+    profile = dict.fromkeys(PROFILES, str(LOOPBACK))
+    for environment in ({}, {RANGE: ''}):
+        assert reach(False, environment, False) == {RANGE: 'LOCALHOST'}
+        assert reach(False, environment, True) == {RANGE: 'SYSTEM_DEFAULT', **profile}
+
+
+def test_what_was_asked_for_wins_over_what_is_set_and_that_over_the_default() -> None:
+    for profile in (False, True):
+        assert reach(True, {}, profile) == {RANGE: 'SUBNET'}
+        assert reach(True, {RANGE: 'LOCALHOST'}, profile) == {RANGE: 'SUBNET'}
+        assert reach(False, {RANGE: 'OFF'}, profile) == {}
+        assert reach(False, {'ROS_STATIC_PEERS': '10.0.0.2'}, profile) == {RANGE: 'LOCALHOST'}
+        assert reach(False, {PROFILES[0]: 'mine.xml'}, profile) == {RANGE: 'LOCALHOST'}
 
 
 @contextlib.contextmanager
@@ -52,14 +58,12 @@ def announcements(domain: int) -> Iterator[socket.socket]:
 def test_nothing_is_announced_to_the_network_unless_asked(
     reach: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, 'LOCALHOST')
+    monkeypatch.setenv(RANGE, 'LOCALHOST')
     params_file = params_file_of('cartpole_swingup')
     with (
         isolated_domain() as domain,
         announcements(domain) as listener,
-        NodeProcess(
-            'mbrl_sim_bridge', 'sim_bridge', params_file=params_file, env={VARIABLE: reach}
-        ),
+        NodeProcess('mbrl_sim_bridge', 'sim_bridge', params_file=params_file, env={RANGE: reach}),
         Probe() as probe,
     ):
         probe.wait_until(lambda: 'sim_bridge' in probe.node.get_node_names(), 30.0, 'the node')
@@ -91,37 +95,12 @@ def bound_addresses(pid: int) -> set[str]:
     return found
 
 
-def test_with_the_profile_for_fast_dds_sockets_are_on_the_loopback_address_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rmw = pytest.importorskip('rclpy').get_rmw_implementation_identifier()
-    if rmw != 'rmw_fastrtps_cpp':
-        pytest.skip(f'the profile is for Fast DDS, not for {rmw}')
-    monkeypatch.setenv(VARIABLE, 'SYSTEM_DEFAULT')
-    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', str(LOOPBACK))
-    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(LOOPBACK))
-    params_file = params_file_of('cartpole_swingup')
-    with (
-        isolated_domain(),
-        NodeProcess('mbrl_sim_bridge', 'sim_bridge', params_file=params_file) as bridge,
-        NodeProcess('mbrl_mpc', 'mpc_controller', params_file=params_file),
-    ):
-        code = (
-            'from mbrl_common.qos import LATCHED; from mbrl_common.testing import Probe; '
-            'from mbrl_msgs.msg import ControllerStatus; p = Probe(); '
-            "p.wait_for('controller_status', ControllerStatus, timeout=30.0, qos=LATCHED); "
-            'p.close()'
-        )
-        # A process of its own: the profile is read once per process.
-        subprocess.run(['python', '-c', code], check=True, timeout=90)
-        assert bound_addresses(bridge.pid) == {'127.0.0.1'}
-
-
-@pytest.mark.parametrize(('option', 'reach'), [((), 'LOCALHOST'), (('--network',), 'SUBNET')])
+@pytest.mark.parametrize('option', [(), ('--network',)])
 def test_the_whole_graph_keeps_to_what_was_asked(
-    option: tuple[str, ...], reach: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    for name in (RANGE, *PROFILES):
+        monkeypatch.delenv(name, raising=False)
     with isolated_domain():
         command = subprocess.Popen(
             ['mbrl', 'up', 'cartpole_swingup', '--namespace', 'r1', *option],
@@ -136,29 +115,36 @@ def test_the_whole_graph_keeps_to_what_was_asked(
             for line in command.stdout:
                 if 'The graph is up' in line:
                     break
-            found = {}
-            for entry in Path('/proc').iterdir():
-                with contextlib.suppress(OSError):
-                    environment = (entry / 'environ').read_bytes().decode().split('\0')
-                    words = (entry / 'cmdline').read_bytes().decode().split('\0')
-                    names = [w.removeprefix('__node:=') for w in words if w.startswith('__node:=')]
-                    if f'MBRL_TEST={tmp_path}' in environment and names:
-                        found[names[0]] = (
-                            f'{VARIABLE}={reach}' in environment,
-                            words[words.index('--enclave') + 1],
-                        )
-            assert found == {name: (True, f'/r1/{name}') for name in NODES}
-            monkeypatch.setenv(VARIABLE, 'LOCALHOST')
+            nodes = processes_of(tmp_path)
+            assert {*nodes} == {*NODES}
+            for pid, environment in nodes.values():
+                for name, text in reach(bool(option), {}, takes_profile()).items():
+                    assert f'{name}={text}' in environment
+                if takes_profile():
+                    addresses = bound_addresses(pid)
+                    assert (addresses == {'127.0.0.1'}) == (not option), addresses
+            # Another node of this machine finds them either way, in the enclaves of the policy.
+            monkeypatch.setenv(RANGE, 'LOCALHOST')
             with Probe() as probe:
-                enclaves = {name: (name, '/r1', f'/r1/{name}') for name in (*NODES, 'mbrl')}
+                expected = {(name, '/r1', f'/r1/{name}') for name in (*NODES, 'mbrl')}
                 probe.wait_until(
-                    lambda: (
-                        {*enclaves.values()}
-                        <= {*probe.node.get_node_names_and_namespaces_with_enclaves()}
-                    ),
+                    lambda: expected <= {*probe.node.get_node_names_and_namespaces_with_enclaves()},
                     20.0,
-                    f'nodes in their enclaves, {enclaves}',
+                    f'{expected}',
                 )
         finally:
             command.send_signal(signal.SIGINT)
             command.communicate(timeout=30)
+
+
+def processes_of(folder: Path) -> dict[str, tuple[int, list[str]]]:
+    """Of the nodes that a test's command started, by name: process id, and environment."""
+    found = {}
+    for entry in Path('/proc').iterdir():
+        with contextlib.suppress(OSError):
+            environment = (entry / 'environ').read_bytes().decode().split('\0')
+            words = (entry / 'cmdline').read_bytes().decode().split('\0')
+            names = [w.removeprefix('__node:=') for w in words if w.startswith('__node:=')]
+            if f'MBRL_TEST={folder}' in environment and names:
+                found[names[0]] = (int(entry.name), environment)
+    return found

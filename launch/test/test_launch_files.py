@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mbrl_bringup.discovery import VARIABLE
+from mbrl_bringup.discovery import RANGE, reach, takes_profile
 from mbrl_bringup.graph import GraphOptions, describe_control, describe_graph
 from mbrl_bringup.tasks import params_file_of
 from mbrl_common.testing import Probe, isolated_domain
@@ -100,11 +100,11 @@ def test_the_whole_graph_comes_up_in_a_namespace_and_ends_cleanly(tmp_path: Path
     assert process.returncode == 0, output
 
 
-@pytest.mark.parametrize(('network', 'reach'), [('false', 'LOCALHOST'), ('true', 'SUBNET')])
+@pytest.mark.parametrize('network', ['false', 'true'])
 def test_several_robots_come_up_and_are_seen_as_far_as_was_asked(
-    network: str, reach: str, monkeypatch: pytest.MonkeyPatch
+    network: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(RANGE, raising=False)
     process = launch(
         'cartpole_swingup.launch.py', 'robots:=2', f'network:={network}', 'run_folder:=none'
     )
@@ -118,8 +118,9 @@ def test_several_robots_come_up_and_are_seen_as_far_as_was_asked(
                 break
         for pid in pids:
             environment = Path(f'/proc/{pid}/environ').read_text().split('\0')
-            assert f'{VARIABLE}={reach}' in environment
-        monkeypatch.setenv(VARIABLE, 'LOCALHOST')
+            for name, text in reach(network == 'true', {}, takes_profile()).items():
+                assert f'{name}={text}' in environment
+        monkeypatch.setenv(RANGE, 'LOCALHOST')
         with Probe() as probe:
             expected = {(node.name, f'/{node.namespace}', f'{node.enclave}') for node in nodes}
             probe.wait_until(
