@@ -44,10 +44,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(
-        '--robot', type=_integer(0), metavar='N', help='which one, of several (see up --robots)'
-    )
-    asking.add_argument(
         '--timeout', type=_seconds, default=5.0, metavar='S', help='how long to wait (default: 5 s)'
+    )
+    of_one = argparse.ArgumentParser(add_help=False, parents=[asking])
+    of_one.add_argument(
+        '--robot', type=_integer(0), metavar='N', help='which one, of several (see up --robots)'
     )
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
 
@@ -97,7 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     verbs.add_parser('tasks', help='list the tasks', description='List the tasks that are there.')
     verbs.add_parser(
         'status',
-        parents=[asking],
+        parents=[of_one],
         help='the graph at a glance',
         description='What the controller and the dynamics node say of themselves.',
     )
@@ -112,14 +113,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     verbs.add_parser(
         'replan',
-        parents=[asking],
+        parents=[of_one],
         help='drop the plan in execution and plan afresh',
         description='Drop the plan in execution and its warm start; the next step is planned '
         'afresh.',
     )
     goal = verbs.add_parser(
         'goal',
-        parents=[asking],
+        parents=[of_one],
         help='set a new goal',
         description="Set the objective's goal; it holds from the next plan on, without retraining.",
     )
@@ -242,7 +243,7 @@ def _status(arguments: argparse.Namespace, terminal: Any) -> int:
 def _retrain(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
 
-    with graph_client(arguments.namespace, arguments.robot) as graph:
+    with graph_client(arguments.namespace) as graph:
         answer = graph.retrain(arguments.from_scratch, arguments.timeout)
     return _say(answer, f'job {answer.job_id}: {answer.message}', terminal)
 
@@ -270,7 +271,7 @@ def _evaluate(arguments: argparse.Namespace, terminal: Any) -> int:
     source = arguments.source or ''
     if source and Path(source).exists():  # the node has a working folder of its own
         source = str(Path(source).resolve())
-    with graph_client(arguments.namespace, arguments.robot) as graph:
+    with graph_client(arguments.namespace) as graph:
         answer = graph.evaluate(source, arguments.horizon, arguments.plots, arguments.timeout)
     if not answer.success:
         return _say(answer, '', terminal)
