@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mbrl_bringup import data_parser
+from mbrl_bringup import data_parser, discovery
 from mbrl_bringup.graph import LOG_LEVELS
 from mbrl_bringup.interruption import Interrupted, interrupt_at_once, remember_signals
 
@@ -24,7 +24,8 @@ def make_parser() -> argparse.ArgumentParser:
         prog='mbrl',
         description='Learn a robot from its own data, and control it by planning in what was '
         'learned. Brings up the ROS 2 graph and talks to it.',
-        epilog='The graph keeps to this machine, unless ROS_AUTOMATIC_DISCOVERY_RANGE says more.',
+        epilog='The graph keeps to this machine, unless --network or '
+        'ROS_AUTOMATIC_DISCOVERY_RANGE says more.',
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -36,9 +37,18 @@ def make_parser() -> argparse.ArgumentParser:
         metavar='N',
         help='ROS domain of the graph (default: ROS_DOMAIN_ID, or 0)',
     )
+    common.add_argument(
+        '--network',
+        action='store_true',
+        help='see, and be seen by, other machines (default: this one alone)',
+    )
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(
         '--timeout', type=_seconds, default=5.0, metavar='S', help='how long to wait (default: 5 s)'
+    )
+    of_one = argparse.ArgumentParser(add_help=False, parents=[asking])
+    of_one.add_argument(
+        '--robot', type=_integer(0), metavar='N', help='which one, of several (see up --robots)'
     )
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
 
@@ -67,6 +77,13 @@ def make_parser() -> argparse.ArgumentParser:
     up.add_argument(
         '--seed', type=_integer(0), metavar='N', help="seed (default: 0; with --resume: the run's)"
     )
+    up.add_argument(
+        '--robots',
+        type=_integer(1),
+        default=1,
+        metavar='N',
+        help='in namespaces robot0, robot1, ...; they share a planner and a dataset (default: 1)',
+    )
     where = up.add_mutually_exclusive_group()
     where.add_argument(
         '--run-folder', type=Path, metavar='DIR', help='new folder (default: runs/TASK_TIME)'
@@ -81,7 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     verbs.add_parser('tasks', help='list the tasks', description='List the tasks that are there.')
     verbs.add_parser(
         'status',
-        parents=[asking],
+        parents=[of_one],
         help='the graph at a glance',
         description='What the controller and the dynamics node say of themselves.',
     )
@@ -96,14 +113,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     verbs.add_parser(
         'replan',
-        parents=[asking],
+        parents=[of_one],
         help='drop the plan in execution and plan afresh',
         description='Drop the plan in execution and its warm start; the next step is planned '
         'afresh.',
     )
     goal = verbs.add_parser(
         'goal',
-        parents=[asking],
+        parents=[of_one],
         help='set a new goal',
         description="Set the objective's goal; it holds from the next plan on, without retraining.",
     )
@@ -153,8 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, 'domain_id', None) is not None:
         os.environ['ROS_DOMAIN_ID'] = str(arguments.domain_id)
-    # Two people's graphs in one network must not find each other by accident.
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    if hasattr(arguments, 'network'):  # it joins a graph, and what it starts does
+        profile = discovery.takes_profile()
+        os.environ.update(discovery.reach(arguments.network, os.environ, profile))
 
     # Imported late: --help must not take seconds, nor need ROS.
     from mbrl_bringup.display import Terminal
@@ -201,7 +219,7 @@ def _status(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
     from mbrl_bringup.status import controller_rows, training_rows
 
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         graph.wait_until(
             lambda: graph.controller_status and graph.training_status,
             arguments.timeout,
@@ -233,7 +251,7 @@ def _retrain(arguments: argparse.Namespace, terminal: Any) -> int:
 def _replan(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
 
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         answer = graph.replan(arguments.timeout)
     return _say(answer, answer.message, terminal)
 
@@ -241,7 +259,7 @@ def _replan(arguments: argparse.Namespace, terminal: Any) -> int:
 def _goal(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
 
-    with graph_client(arguments.namespace) as graph:
+    with graph_client(arguments.namespace, arguments.robot) as graph:
         answer = graph.set_goal(arguments.values, arguments.timeout)
     return _say(answer, answer.message, terminal)
 

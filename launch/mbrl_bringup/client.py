@@ -28,13 +28,17 @@ class GraphError(RuntimeError):
 class GraphClient:
     """Calls to a graph. Everything happens in the calling thread, while a method waits."""
 
-    def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
+    def __init__(
+        self, node: Node, executor: SingleThreadedExecutor, robot: int | None = None
+    ) -> None:
         self._node = node
+        place = '' if robot is None else f'robot{robot}/'
+        self._controller = f'{place}mpc_controller'
         self._executor = executor
         self.controller_status: ControllerStatus | None = None
         self.training_status: TrainingStatus | None = None
         node.create_subscription(
-            ControllerStatus, 'controller_status', self._on_controller_status, LATCHED
+            ControllerStatus, f'{place}controller_status', self._on_controller_status, LATCHED
         )
         node.create_subscription(
             TrainingStatus, 'training_status', self._on_training_status, LATCHED
@@ -104,10 +108,11 @@ class GraphClient:
         ]
 
     def doubled(self, names: Sequence[str]) -> list[str]:
-        """Those nodes that the graph has more than once."""
-        here = self._node.get_namespace()
-        found = [n for n, space in self._node.get_node_names_and_namespaces() if space == here]
-        return [name for name in names if found.count(name) > 1]
+        """Those nodes, relative to the namespace, that the graph has more than once."""
+        here = self._node.get_namespace().rstrip('/')
+        nodes = self._node.get_node_names_and_namespaces()
+        found = [f'{space.rstrip("/")}/{name}' for name, space in nodes]
+        return [name for name in names if found.count(f'{here}/{name}') > 1]
 
     def call(self, kind: type, service: str, request: Any, timeout: float) -> Any:
         """Call a service and return its response.
@@ -134,12 +139,12 @@ class GraphClient:
 
     def replan(self, timeout: float) -> Replan.Response:
         """Drop the plan in execution; see the service."""
-        return self.call(Replan, 'mpc_controller/replan', Replan.Request(), timeout)
+        return self.call(Replan, f'{self._controller}/replan', Replan.Request(), timeout)
 
     def set_goal(self, goal: Sequence[float], timeout: float) -> SetGoal.Response:
         """Set the objective's goal; see the service."""
         request = SetGoal.Request(goal=list(goal))
-        return self.call(SetGoal, 'mpc_controller/set_goal', request, timeout)
+        return self.call(SetGoal, f'{self._controller}/set_goal', request, timeout)
 
     def evaluate(self, source: str, horizon: int, plots: bool, timeout: float) -> Evaluate.Response:
         """Measure the model in use; see the service."""
@@ -158,7 +163,7 @@ class GraphClient:
     ) -> RunEpisodes.Result:
         """Run episodes and wait for the end, however long; ``watch`` may raise to give up."""
         return self._act(
-            RunEpisodes, 'mpc_controller/run_episodes', goal, on_feedback, math.inf, watch
+            RunEpisodes, f'{self._controller}/run_episodes', goal, on_feedback, math.inf, watch
         )
 
     def _act(
@@ -213,18 +218,27 @@ class GraphClient:
 
 
 @contextlib.contextmanager
-def graph_client(namespace: str = '') -> Iterator[GraphClient]:
-    """Join the ROS graph for a while."""
+def graph_client(namespace: str = '', robot: int | None = None) -> Iterator[GraphClient]:
+    """Join the ROS graph for a while.
+
+    Args:
+        namespace: of the graph.
+        robot: whose controller is meant, where there are several.
+    """
     context = rclpy.Context()
+    namespace = namespace.strip('/')
+    enclave = f'/{namespace}/mbrl' if namespace else '/mbrl'
     # Signals stay with the command, which has processes to end before it ends itself.
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = Node(
-        'mbrl', namespace=namespace.strip('/'), context=context, start_parameter_services=False
+    rclpy.init(
+        args=['--ros-args', '--enclave', enclave],
+        context=context,
+        signal_handler_options=SignalHandlerOptions.NO,
     )
+    node = Node('mbrl', namespace=namespace, context=context, start_parameter_services=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        yield GraphClient(node, executor)
+        yield GraphClient(node, executor, robot)
     finally:
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()

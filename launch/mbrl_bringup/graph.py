@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+SHARED = ('planner/plan', 'transition', 'transition_ack', 'training_status')
+"""What the controllers of several robots have in common: one planner, one dataset."""
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 
 
@@ -28,6 +30,14 @@ class GraphOptions:
     log_level: str = 'info'
     autostart: bool | None = None
     """Whether the controller configures and activates itself."""
+    robots: int = 1
+    """With more than one, each is in a namespace of its own within ``namespace``, ``robot0`` and
+    so on; one planner and one dataset serve all of them."""
+
+    @property
+    def places(self) -> list[str]:
+        """Where the robots are, within the namespace."""
+        return [f'robot{n}' for n in range(self.robots)] if self.robots > 1 else ['']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +48,13 @@ class NodeDescription:
     executable: str
     name: str
     namespace: str
+    place: str
+    """The part of the namespace that is its robot's; empty: it is not one robot's among many."""
     parameter_files: tuple[Path, ...]
     parameters: Mapping[str, Any]
     """Dotted names to values; they win over the files."""
     services: tuple[str, ...]
-    """What it offers once it is up, relative to the namespace; actions as the action's name."""
+    """What it offers once it is up, relative to the graph's namespace; actions by their name."""
     log_level: str = 'info'
     remappings: tuple[tuple[str, str], ...] = ()
     lifecycle: bool = False
@@ -62,15 +74,30 @@ class NodeDescription:
             arguments += ['--params-file', str(path)]
         if self.parameters:
             # Not -p: a section with the node's name in a file wins over that.
-            overrides = folder / f'{self.name}.yaml'
+            overrides = folder / f'{self.label}.yaml'
             section = {f'/**/{self.name}': {'ros__parameters': dict(self.parameters)}}
             overrides.write_text(yaml.safe_dump(section))
             arguments += ['--params-file', str(overrides)]
-        return [*arguments, '--log-level', self.log_level]
+        return [*arguments, '--enclave', self.enclave, '--log-level', self.log_level]
+
+    @property
+    def path(self) -> str:
+        """Its name, relative to the graph's namespace."""
+        return _join(self.place, self.name)
+
+    @property
+    def label(self) -> str:
+        """The same, fit for the name of a file."""
+        return self.path.replace('/', '_')
+
+    @property
+    def enclave(self) -> str:
+        """Where its keys and permissions are in a keystore of SROS 2, if one is in use."""
+        return '/' + _join(self.namespace, self.name)
 
 
 def describe_simulation(options: GraphOptions) -> list[NodeDescription]:
-    """The robot's place, taken by MuJoCo."""
+    """The robots' place, taken by MuJoCo."""
     return [
         _node(
             options,
@@ -78,13 +105,18 @@ def describe_simulation(options: GraphOptions) -> list[NodeDescription]:
             'sim_bridge',
             services=('sim_bridge/reset',),
             parameters={'sim.seed': options.seed},
+            place=place,
+            # Simulations in lockstep have a time each.
+            remappings=(('/clock', 'clock'),) if place else (),
         )
+        for place in options.places
     ]
 
 
 def describe_control(options: GraphOptions) -> list[NodeDescription]:
     """Everything but the robot."""
     folder = None if options.run_folder is None else str(options.run_folder)
+    shared = tuple((name, '/' + _join(options.namespace.strip('/'), name)) for name in SHARED)
     return [
         _node(
             options,
@@ -94,6 +126,7 @@ def describe_control(options: GraphOptions) -> list[NodeDescription]:
             parameters={'seed': options.seed, 'data.folder': folder},
         ),
         _node(options, 'mbrl_planner', 'planner', services=('planner/plan',)),
+    ] + [
         _node(
             options,
             'mbrl_mpc',
@@ -105,12 +138,15 @@ def describe_control(options: GraphOptions) -> list[NodeDescription]:
             ),
             parameters={'autostart': options.autostart},
             lifecycle=True,
-        ),
+            place=place,
+            remappings=shared if place else (),
+        )
+        for place in options.places
     ]
 
 
 def describe_graph(options: GraphOptions) -> list[NodeDescription]:
-    """The whole graph with a simulated robot."""
+    """The whole graph with simulated robots."""
     return describe_simulation(options) + describe_control(options)
 
 
@@ -121,16 +157,24 @@ def _node(
     services: tuple[str, ...],
     parameters: Mapping[str, Any] | None = None,
     lifecycle: bool = False,
+    place: str = '',
+    remappings: tuple[tuple[str, str], ...] = (),
 ) -> NodeDescription:
     given = {key: value for key, value in (parameters or {}).items() if value is not None}
     return NodeDescription(
         package=package,
         executable=name,
         name=name,
-        namespace=options.namespace.strip('/'),
+        namespace=_join(options.namespace.strip('/'), place),
+        place=place,
         parameter_files=(options.params_file,),
         parameters=given,
-        services=services,
+        services=tuple(_join(place, service) for service in services),
         log_level=options.log_level,
+        remappings=remappings,
         lifecycle=lifecycle,
     )
+
+
+def _join(*parts: str) -> str:
+    return '/'.join(part for part in parts if part)

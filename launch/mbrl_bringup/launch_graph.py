@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext
+from mbrl_bringup import discovery
 from mbrl_bringup.graph import LOG_LEVELS, GraphOptions, NodeDescription
 from mbrl_bringup.tasks import share_folder
 
@@ -31,6 +32,19 @@ def declare_arguments(task: str | None = None) -> list[Action]:
         ),
         DeclareLaunchArgument(
             'namespace', default_value='', description='Namespace of all nodes, topics and services'
+        ),
+        DeclareLaunchArgument(
+            'robots',
+            default_value='1',
+            description='How many; of several, each is in a namespace robot0, robot1, ... of its '
+            'own, and all share a planner and a dataset',
+        ),
+        DeclareLaunchArgument(
+            'network',
+            default_value='false',
+            choices=_TRUTH,
+            description='See, and be seen by, other machines; otherwise this one alone, unless '
+            f'{discovery.RANGE} says more',
         ),
         DeclareLaunchArgument(
             'seed',
@@ -78,6 +92,9 @@ def make_nodes(
     seed = value('seed')
     if seed and not seed.isdecimal():
         raise ValueError(f"seed is '{seed}'; it must be an integer of at least 0, or empty")
+    robots = value('robots')
+    if not robots.isdecimal() or int(robots) < 1:
+        raise ValueError(f"robots is '{robots}'; it must be an integer of at least 1")
     options = GraphOptions(
         params_file=params_file,
         namespace=value('namespace').strip('/'),
@@ -85,9 +102,16 @@ def make_nodes(
         run_folder=_run_folder(value('run_folder'), params_file.stem),
         log_level=value('log_level'),
         autostart=value('autostart') == 'true',
+        robots=int(robots),
     )
     respawn = value('use_respawn') == 'true'
-    return [_action(node, respawn) for node in describe(options)]
+    reach = discovery.reach(
+        value('network') == 'true', context.environment, discovery.takes_profile()
+    )
+    return [
+        *(SetEnvironmentVariable(name, text) for name, text in reach.items()),
+        *(_action(node, respawn) for node in describe(options)),
+    ]
 
 
 def _action(node: NodeDescription, respawn: bool) -> Node:
@@ -99,7 +123,7 @@ def _action(node: NodeDescription, respawn: bool) -> Node:
         parameters=[str(path) for path in node.parameter_files]
         + ([dict(node.parameters)] if node.parameters else []),
         remappings=list(node.remappings),
-        arguments=['--ros-args', '--log-level', node.log_level],
+        arguments=['--ros-args', '--enclave', node.enclave, '--log-level', node.log_level],
         output='screen',
         respawn=respawn,
         respawn_delay=2.0,

@@ -33,6 +33,13 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
     Raises:
         SettingsError, SupervisionError, GraphError: with a text for the user.
     """
+    if arguments.learn and arguments.robots > 1:
+        raise SettingsError(
+            [
+                '--learn runs the trials of one robot; with --robots, bring the graph up without '
+                'it, and send each robot its run_episodes'
+            ]
+        )
     folder, seed = _prepare(arguments)
     options = GraphOptions(
         params_file=folder.parameters,
@@ -40,9 +47,10 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
         seed=seed,
         run_folder=folder.path,
         log_level=arguments.log_level,
+        robots=arguments.robots,
     )
     nodes = describe_graph(options)
-    commands = {node.name: node_command(node, folder.logs) for node in nodes}
+    commands = {node.label: node_command(node, folder.logs) for node in nodes}
     environment = {
         EXIT_WITH_PARENT: '1',
         'PYTHONUNBUFFERED': '1',
@@ -60,7 +68,7 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
                 terminal.table(
                     ('node', 'pid', 'offers'),
                     (
-                        (node.name, str(state.pid), ', '.join(node.services))
+                        (node.path, str(state.pid), ', '.join(node.services))
                         for node, state in zip(nodes, supervision.states())
                     ),
                 )
@@ -121,7 +129,7 @@ def _wait_until_up(
         lambda: supervision.check(starting=True),
     )
     # What a killed graph left behind in DDS goes by itself; what stays is a second graph.
-    names = [node.name for node in nodes]
+    names = [node.path for node in nodes]
     graph.wait_until(
         lambda: not graph.doubled(names),
         _FORGET_TIMEOUT,

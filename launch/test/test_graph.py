@@ -59,6 +59,33 @@ def test_a_namespace_may_be_given_with_or_without_slashes(tmp_path: Path) -> Non
     assert not any('__ns' in argument for argument in node.ros_arguments(tmp_path))
 
 
+@pytest.mark.parametrize('namespace', ['', 'lab'])
+def test_several_robots_share_one_planner_and_one_dataset(namespace: str) -> None:
+    nodes = describe_graph(GraphOptions(PARAMS, namespace, robots=2))
+    assert [node.path for node in nodes] == [
+        'robot0/sim_bridge',
+        'robot1/sim_bridge',
+        'dynamics',
+        'planner',
+        'robot0/mpc_controller',
+        'robot1/mpc_controller',
+    ]
+    assert len({node.label for node in nodes}) == len({node.enclave for node in nodes}) == 6
+    top = f'/{namespace}' if namespace else ''
+    for node in nodes:
+        place = f'/{node.place}' if node.place else ''
+        assert node.enclave == f'{top}{place}/{node.name}'
+        if node.name == 'mpc_controller':
+            assert ('planner/plan', f'{top}/planner/plan') in node.remappings
+            assert ('transition', f'{top}/transition') in node.remappings
+            assert f'{node.place}/mpc_controller/run_episodes' in node.services
+
+
+def test_one_robot_is_in_the_graphs_own_namespace() -> None:
+    for node in describe_graph(GraphOptions(PARAMS, 'lab', robots=1)):
+        assert (node.namespace, node.path, node.remappings) == ('lab', node.name, ())
+
+
 @pytest.mark.parametrize('namespace', ['', 'robots/r1'])
 def test_choices_win_over_the_files_sections(namespace: str, tmp_path: Path) -> None:
     folder = Path('/runs/a: b #1 "x" [y]')

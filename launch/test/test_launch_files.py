@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mbrl_bringup.discovery import RANGE, reach, takes_profile
 from mbrl_bringup.graph import GraphOptions, describe_control, describe_graph
 from mbrl_bringup.tasks import params_file_of
 from mbrl_common.testing import Probe, isolated_domain
@@ -23,7 +25,7 @@ if shutil.which('ros2') is None or importlib.util.find_spec('launch_ros') is Non
     pytest.skip('there is no ros2 launch here: ROS comes from wheels', allow_module_level=True)
 
 ARGUMENTS = ('params_file', 'namespace', 'seed', 'run_folder', 'autostart', 'use_respawn')
-ARGUMENTS += ('log_level',)
+ARGUMENTS += ('log_level', 'network', 'robots')
 EXECUTABLES = [node.executable for node in describe_graph(GraphOptions(Path('x')))]
 
 
@@ -98,6 +100,38 @@ def test_the_whole_graph_comes_up_in_a_namespace_and_ends_cleanly(tmp_path: Path
     assert process.returncode == 0, output
 
 
+@pytest.mark.parametrize('network', ['false', 'true'])
+def test_several_robots_come_up_and_are_seen_as_far_as_was_asked(
+    network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(RANGE, raising=False)
+    process = launch(
+        'cartpole_swingup.launch.py', 'robots:=2', f'network:={network}', 'run_folder:=none'
+    )
+    nodes = describe_graph(GraphOptions(Path('x'), robots=2))
+    try:
+        assert process.stdout is not None
+        pids: list[str] = []
+        for line in process.stdout:
+            pids += re.findall(r'process started with pid \[(\d+)\]', line)
+            if len(pids) == len(nodes):
+                break
+        for pid in pids:
+            environment = Path(f'/proc/{pid}/environ').read_text().split('\0')
+            for name, text in reach(network == 'true', {}, takes_profile()).items():
+                assert f'{name}={text}' in environment
+        monkeypatch.setenv(RANGE, 'LOCALHOST')
+        with Probe() as probe:
+            expected = {(node.name, f'/{node.namespace}', f'{node.enclave}') for node in nodes}
+            probe.wait_until(
+                lambda: expected <= {*probe.node.get_node_names_and_namespaces_with_enclaves()},
+                60.0,
+                f'{expected}',
+            )
+    finally:
+        end(process)
+
+
 def test_a_robot_of_ones_own_gets_everything_but_the_simulation() -> None:
     process = launch(
         'bringup.launch.py',
@@ -118,6 +152,7 @@ def test_a_robot_of_ones_own_gets_everything_but_the_simulation() -> None:
     ('argument', 'complaint'),
     [
         ('seed:=many', "seed is 'many'; it must be an integer"),
+        ('robots:=0', "robots is '0'; it must be an integer of at least 1"),
         ('params_file:=/nowhere.yaml', "there is no file '/nowhere.yaml'"),
         ('log_level:=loud', 'log_level'),
         ('use_rviz:=perhaps', 'use_rviz'),

@@ -19,6 +19,7 @@ from mbrl_planner.conversions import error_code, read_batch, read_request, write
 from mbrl_planner.plan import PlannerError, PlanningFailedError, PlanRequest, PlanResult
 from mbrl_planner.planner import Planner
 from mbrl_planner.settings import PlannerSettings
+from mbrl_planner.waiting import take_waiting
 
 
 class PlannerNode(Node):
@@ -32,7 +33,7 @@ class PlannerNode(Node):
         self._models_refused = 0
         self.hot_path = HotPath(self)
         self.hot_path.create_subscription(ModelSnapshot, 'model', self._on_model, LATCHED)
-        self.hot_path.create_service(PlanActions, '~/plan', self._on_plan)
+        self._plan = self.hot_path.create_service(PlanActions, '~/plan', self._on_plan)
         self.hot_path.create_service(PlanBatch, '~/plan_batch', self._on_plan_batch)
         planning = self.settings.planner
         learned = planning.backend == 'model'
@@ -72,20 +73,36 @@ class PlannerNode(Node):
     def _on_plan(
         self, message: PlanActions.Request, response: PlanActions.Response
     ) -> PlanActions.Response:
-        """Answer a request with a plan, or with what is wrong."""
+        """Answer a request with a plan, or with what is wrong; and with it, in one batch, those of
+        other robots that have arrived by now."""
         self.hot_path.rest()
-        request: PlanRequest | PlannerError
+        others = list(take_waiting(self._plan))
+        messages = [message, *(other for other, _ in others)]
+        first, *rest = self._answer([self._read(each) for each in messages])
+        for (other, header), answer in zip(others, rest):
+            reply = PlanActions.Response()
+            self._write(reply, other, answer)
+            self._plan.send_response(reply, header)
+        self._write(response, message, first)
+        return response
+
+    def _read(self, message: PlanActions.Request) -> PlanRequest | PlannerError:
         try:
-            request = read_request(message, self.settings)
+            return read_request(message, self.settings)
         except PlannerError as error:
-            request = error
-        answer = self._answer([request])[0]
+            return error
+
+    def _write(
+        self,
+        response: PlanActions.Response,
+        message: PlanActions.Request,
+        answer: PlanResult | PlannerError,
+    ) -> None:
         if isinstance(answer, PlannerError):
             response.error_code = error_code(answer)
             response.error_msg = str(answer)
         else:
             write_plan(response.plan, message.plan_id, message.stamp, answer, self.settings)
-        return response
 
     def _on_plan_batch(
         self, message: PlanBatch.Request, response: PlanBatch.Response

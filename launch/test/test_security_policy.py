@@ -1,0 +1,197 @@
+"""The policy for SROS 2 against the graph as it is: nothing missing, and nothing superfluous."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import operator
+import threading
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rclpy.node import Node
+
+import mbrl_bringup
+from mbrl_bringup.client import GraphError, graph_client
+from mbrl_bringup.graph import GraphOptions, describe_graph
+from mbrl_bringup.tasks import params_file_of
+from mbrl_common.testing import NodeProcess, Probe, isolated_domain
+from mbrl_msgs.action import RunEpisodes
+
+POLICY = Path(mbrl_bringup.__file__).parent.parent / 'security' / 'policy.xml'
+NODES = describe_graph(GraphOptions(params_file_of('cartpole_swingup')))
+PROFILES = [name for node in NODES for name in (node.name, f'_{node.name}_hot_path')]
+
+
+@dataclasses.dataclass
+class Access:
+    """Full names of topics and services, with those that actions are made of."""
+
+    publish: set[str] = dataclasses.field(default_factory=set)
+    subscribe: set[str] = dataclasses.field(default_factory=set)
+    reply: set[str] = dataclasses.field(default_factory=set)
+    request: set[str] = dataclasses.field(default_factory=set)
+
+    def __or__(self, other: Access) -> Access:
+        mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
+        return Access(*(a | b for a, b in zip(mine, theirs)))
+
+
+def allowed(node: str) -> Access:
+    """What the policy allows a node of the graph, by the rules of SROS 2."""
+    access = Access()
+    (profile,) = ElementTree.parse(POLICY).iterfind(f".//profile[@node='{node}']")
+    assert profile.get('ns') == '/'
+    for group in profile:
+        ((right, value),) = group.attrib.items()
+        assert value == 'ALLOW'
+        for entry in group:
+            assert entry.text
+            name = entry.text.replace('~', f'/{node}')
+            name = name if name.startswith('/') else f'/{name}'
+            if group.tag != 'actions':
+                getattr(access, right).add(name)
+                continue
+            topics, services = {
+                'execute': (access.publish, access.reply),
+                'call': (access.subscribe, access.request),
+            }[right]
+            topics |= {f'{name}/_action/{topic}' for topic in ('feedback', 'status')}
+            services |= {
+                f'{name}/_action/{service}'
+                for service in ('send_goal', 'cancel_goal', 'get_result')
+            }
+    return access
+
+
+def real(observer: Node, node: str, namespace: str = '/') -> Access:
+    """What a node has in DDS, as if it were in no namespace."""
+
+    def names(ask: Callable[[str, str], list[tuple[str, list[str]]]]) -> set[str]:
+        return {f'/{name.removeprefix(namespace).lstrip("/")}' for name, _ in ask(node, namespace)}
+
+    return Access(
+        names(observer.get_publisher_names_and_types_by_node),
+        names(observer.get_subscriber_names_and_types_by_node),
+        names(observer.get_service_names_and_types_by_node),
+        names(observer.get_client_names_and_types_by_node),
+    )
+
+
+@pytest.fixture(scope='module')
+def observer() -> Iterator[Node]:
+    """A node in a domain with the graph; a second controller takes its state from observations."""
+    params_file = params_file_of('cartpole_swingup')
+    with isolated_domain(), contextlib.ExitStack() as processes:
+        for node in NODES:
+            processes.enter_context(
+                NodeProcess(node.package, node.executable, params_file=params_file)
+            )
+        processes.enter_context(
+            NodeProcess(
+                'mbrl_mpc',
+                'mpc_controller',
+                namespace='other',
+                params_file=params_file,
+                parameters={'control.state_source': 'observation'},
+            )
+        )
+        with Probe() as probe:
+            probe.wait_until(
+                lambda: {*PROFILES} <= {*probe.node.get_node_names()}, 60.0, 'all nodes'
+            )
+            yield probe.node
+
+
+@pytest.mark.parametrize('node', PROFILES)
+def test_each_node_may_do_what_it_does_and_nothing_else(node: str, observer: Node) -> None:
+    def seen() -> Access:
+        found = real(observer, node)
+        if 'mpc_controller' in node:
+            with contextlib.suppress(Exception):  # the second one is not there yet
+                found |= real(observer, node, '/other')
+        return found
+
+    for _ in range(100):  # discovery takes its time, and knows no end
+        if seen() == allowed(node):
+            break
+        time.sleep(0.1)
+    assert seen() == allowed(node)
+
+
+class Enough(Exception):
+    """An action's client was seen for long enough."""
+
+
+def test_the_command_may_ask_what_it_asks_and_nothing_else() -> None:
+    # Nobody answers here, so that each client can be seen while its request waits for a server.
+    with isolated_domain(), Probe() as probe, graph_client() as graph:
+        probe.wait_until(lambda: 'mbrl' in probe.node.get_node_names(), 10.0, 'the command')
+        seen: list[Access] = []
+        stop = threading.Event()
+
+        def look() -> None:
+            while not stop.wait(0.05):
+                seen.append(real(probe.node, 'mbrl'))
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        looks_left = 0
+
+        def wait_a_while() -> None:
+            nonlocal looks_left
+            looks_left -= 1
+            if looks_left == 0:
+                raise Enough
+
+        try:
+            for ask in (
+                lambda: graph.retrain(False, 1.0),
+                lambda: graph.replan(1.0),
+                lambda: graph.set_goal([0.0], 1.0),
+                lambda: graph.evaluate('', 1, False, 1.0),
+            ):
+                with pytest.raises(GraphError, match='nobody offers'):
+                    ask()
+            for act in (
+                lambda: graph.train(5.0, wait_a_while),
+                lambda: graph.run_episodes(RunEpisodes.Goal(), lambda _: None, wait_a_while),
+            ):
+                looks_left = 4
+                with pytest.raises(Enough):
+                    act()
+        finally:
+            stop.set()
+            looking.join()
+    assert functools.reduce(operator.or_, seen) == allowed('mbrl')
+
+
+def test_every_process_has_an_enclave_of_its_own() -> None:
+    enclaves = ElementTree.parse(POLICY).iterfind('.//enclave')
+    found = {
+        enclave.get('path'): [profile.get('node') for profile in enclave.iter('profile')]
+        for enclave in enclaves
+    }
+    expected = {node.enclave: [node.name, f'_{node.name}_hot_path'] for node in NODES}
+    assert found == {**expected, '/mbrl': ['mbrl']}
+
+
+def test_the_enclaves_have_no_comments_between_them() -> None:
+    # `ros2 security generate_artifacts` takes every child for an enclave.
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    enclaves = ElementTree.parse(POLICY, parser).find('enclaves')
+    assert enclaves is not None
+    assert {child.tag for child in enclaves} == {'enclave'}
+
+
+def test_only_the_controller_may_command_and_only_the_dynamics_node_may_send_models() -> None:
+    def publishers(topic: str) -> list[str]:
+        return [node for node in (*PROFILES, 'mbrl') if topic in allowed(node).publish]
+
+    assert publishers('/command') == ['_mpc_controller_hot_path']
+    assert publishers('/effort_controller/commands') == ['_mpc_controller_hot_path']
+    assert publishers('/model') == ['_dynamics_hot_path']
