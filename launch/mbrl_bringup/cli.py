@@ -78,6 +78,11 @@ def make_parser() -> argparse.ArgumentParser:
         '--seed', type=_integer(0), metavar='N', help="seed (default: 0; with --resume: the run's)"
     )
     up.add_argument(
+        '--real-time',
+        action='store_true',
+        help='by the clock, as with a robot, instead of in lockstep',
+    )
+    up.add_argument(
         '--robots',
         type=_integer(1),
         default=1,

@@ -30,6 +30,8 @@ class GraphOptions:
     log_level: str = 'info'
     autostart: bool | None = None
     """Whether the controller configures and activates itself."""
+    real_time: bool = False
+    """Simulation and controller by the clock, as with a robot, instead of in lockstep."""
     robots: int = 1
     """With more than one, each is in a namespace of its own within ``namespace``, ``robot0`` and
     so on; one planner and one dataset serve all of them."""
@@ -104,7 +106,7 @@ def describe_simulation(options: GraphOptions) -> list[NodeDescription]:
             'mbrl_sim_bridge',
             'sim_bridge',
             services=('sim_bridge/reset',),
-            parameters={'sim.seed': options.seed},
+            parameters={'sim.seed': options.seed, 'sim.real_time': options.real_time or None},
             place=place,
             # Simulations in lockstep have a time each.
             remappings=(('/clock', 'clock'),) if place else (),
@@ -136,7 +138,10 @@ def describe_control(options: GraphOptions) -> list[NodeDescription]:
                 'mpc_controller/set_goal',
                 'mpc_controller/run_episodes',
             ),
-            parameters={'autostart': options.autostart},
+            parameters={
+                'autostart': options.autostart,
+                'realtime.enabled': options.real_time or None,
+            },
             lifecycle=True,
             place=place,
             remappings=shared if place else (),

@@ -64,6 +64,12 @@ def declare_arguments(task: str | None = None) -> list[Action]:
             description='Configure and activate the controller at start; it acts only while active',
         ),
         DeclareLaunchArgument(
+            'real_time',
+            default_value='false',
+            choices=_TRUTH,
+            description='By the clock, as with a robot, instead of in lockstep',
+        ),
+        DeclareLaunchArgument(
             'use_respawn',
             default_value='false',
             choices=_TRUTH,
@@ -102,6 +108,7 @@ def make_nodes(
         run_folder=_run_folder(value('run_folder'), params_file.stem),
         log_level=value('log_level'),
         autostart=value('autostart') == 'true',
+        real_time=value('real_time') == 'true',
         robots=int(robots),
     )
     respawn = value('use_respawn') == 'true'

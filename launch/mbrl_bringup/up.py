@@ -47,6 +47,7 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
         seed=seed,
         run_folder=folder.path,
         log_level=arguments.log_level,
+        real_time=arguments.real_time,
         robots=arguments.robots,
     )
     nodes = describe_graph(options)

@@ -40,8 +40,9 @@ STRINGS = {
     'Observation.msg': {'names'},
     'Plan.msg': {'term_names'},
     'TrainingStatus.msg': {'text'},
-    'ControllerStatus.msg': {'text'},
+    'ControllerStatus.msg': {'mode', 'text'},
     'ModelEvaluation.msg': {'source', 'state', 'text'},
+    'SetMode.srv': {'mode'},
     'Evaluate.srv': {'source'},  # the one path: a bag, which is read and never written
 }
 

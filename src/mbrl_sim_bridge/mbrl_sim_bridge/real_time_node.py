@@ -22,7 +22,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from trajectory_msgs.msg import JointTrajectory  # type: ignore[import-untyped]
+from trajectory_msgs.msg import JointTrajectory
 
 from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import nanoseconds, to_field

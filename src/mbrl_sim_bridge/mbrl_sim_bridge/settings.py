@@ -25,7 +25,12 @@ class SimSettings:
     camera: str = setting("camera of the model to render from; '' is MuJoCo's free camera", 'side')
     render_width: int = setting('width of rendered frames [pixels]', 480, ge=16, le=4096)
     render_height: int = setting('height of rendered frames [pixels]', 180, ge=16, le=4096)
-    timestep: float = setting("physics timestep [s]; 0: the environment's own", 0.0, ge=0.0, le=0.1)
+    timestep: float = setting(
+        "physics timestep [s]; 0: the environment's own, in real time made as fine as state_rate needs",
+        0.0,
+        ge=0.0,
+        le=0.1,
+    )
     real_time: bool = setting('run on the clock as a robot does, instead of in lockstep', False)
     state_rate: float = setting(
         'real time: joint states per simulated second [Hz]', 250.0, ge=1.0, le=1000.0

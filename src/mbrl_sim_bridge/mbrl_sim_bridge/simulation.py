@@ -49,6 +49,9 @@ class Simulation:
         self.model = self.environment.make_model()
         if settings.sim.timestep > 0.0:
             self.model.opt.timestep = settings.sim.timestep
+        elif settings.sim.real_time:
+            period = 1.0 / settings.sim.state_rate
+            self.model.opt.timestep = period / max(1, np.ceil(period / self.model.opt.timestep))
         self.timestep_ns = round(self.model.opt.timestep * 1e9)
         """Of the physics [ns]."""
         self.data = mujoco.MjData(self.model)

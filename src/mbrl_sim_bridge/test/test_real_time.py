@@ -96,14 +96,21 @@ def test_a_coarse_physics_timestep_is_allowed_where_the_rate_fits(make):
 @pytest.mark.parametrize(
     ('timestep', 'rate', 'complaint'),
     [
-        (0.0, 250.0, "rate' is 250; .* timestep, 0.02 s, as with 50 or 25 Hz.*timestep' to 0.004"),
-        (0.0, 40.0, "as with 50 or 25 Hz; or set 'sim.timestep' to 0.0125"),
+        (0.02, 250.0, "rate' is 250; .* timestep, 0.02 s, as with 50 or 25 Hz.*timestep' to 0.004"),
+        (0.02, 40.0, "as with 50 or 25 Hz; or set 'sim.timestep' to 0.0125"),
         (0.005, 90.0, "as with 100 or 66.6667 Hz; or set 'sim.timestep' to 0.0037037"),
     ],
 )
 def test_rate_that_does_not_fit_the_physics_is_refused(make, timestep, rate, complaint):
     with pytest.raises(SettingsError, match=complaint):
         make(timestep=timestep, state_rate=rate)
+
+
+def test_without_a_timestep_physics_is_made_as_fine_as_the_rate_needs(make):
+    simulation = make(timestep=0.0, state_rate=250.0)
+    simulation.command(efforts(2.0), NOW + 1 * MS)
+    measured = simulation.advance(NOW + 13 * MS)
+    assert states(measured) == by_hand([0.0, 2.0, 2.0], timestep=0.004).tolist()
 
 
 def test_it_says_when_it_is_to_be_woken(make):
