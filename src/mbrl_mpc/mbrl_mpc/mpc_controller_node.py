@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from typing import Any
@@ -431,6 +432,9 @@ class MpcController(LifecycleNode):
             self.get_logger().error(others, throttle_duration_sec=5.0)
             if self._session is not None:
                 self._session.stop(End.OTHER_COMMANDER, others)
+        if isinstance(self._session, RealtimeSession) and (slow := self._session.slowness):
+            self._telemetry.text = slow
+            self.get_logger().warning(slow, throttle_duration_sec=10.0)
         if self._states is not None and (problem := self._states.problem):
             self._telemetry.text = problem
             self.get_logger().warning(problem, throttle_duration_sec=5.0)
@@ -444,6 +448,7 @@ class MpcController(LifecycleNode):
             self._pilot,
             self._telemetry,
             self._outbox,
+            math.nan if self._training is None else self._training.holdout_error,
         )
         for name, before in self._counts.items():
             setattr(status, name, getattr(status, name) + before)

@@ -18,6 +18,7 @@ from mbrl_common.seeding import derive_seed
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc.action_guard import ActionGuard
 from mbrl_mpc.exploration import exploration
+from mbrl_mpc.foresight import Foresight
 from mbrl_mpc.modes import Mode
 from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
@@ -102,6 +103,7 @@ class Pilot:
         self.step_error = math.nan
         """Of the state observed last: how far it is from what was expected, relative to the change
         that was expected; NaN if nothing was."""
+        self.foresight = Foresight()
         self._robot = robot
         self._session = session
         self._sequence = 0
@@ -148,6 +150,7 @@ class Pilot:
             max_steps: its limit; None: the task's.
         """
         self.record = EpisodeRecord(episode, explore)
+        self.foresight.begin()
         self._seed = seed
         self._max_steps = max_steps or self.task.max_steps
         self._action = self._last = None
@@ -252,8 +255,10 @@ class Pilot:
         record = self.record
         reward = self._reward(last.state, last.action, self._state)
         record.episode_return += reward
+        self.foresight.rewarded(record.steps - 1, reward)
         if last.predicted is not None:
             record.compare(last.predicted, last.state, self._state)
+            self.foresight.compare(last.predicted, last.state, self._state)
         transition = Transition(
             stamp=last.stamp,
             next_stamp=self._stamp,
@@ -308,8 +313,10 @@ class Pilot:
             past_actions=past_actions,
         )
 
-    def take_plan(self, plan: PlanResult) -> None:
-        """Follow this plan from now on."""
+    def take_plan(self, plan: PlanResult, step: int | None = None) -> None:
+        """Follow this plan, from a step of the episode on; None: from now on."""
+        begins = self.record.steps if step is None else step
+        self.foresight.planned(begins, len(plan.actions), plan.predicted_return)
         self._plan, self._plan_step = plan, 0
         self._history = plan.history
         self.record.model_version = plan.model_version

@@ -311,6 +311,18 @@ class RealtimeSession:
             self._go_on()
 
     @property
+    def slowness(self) -> str:
+        """For people: that plans take longer than a control period, and what helps; or empty."""
+        expected, period = self._round_trips.expected, self._period * 1e-9
+        if not self._plans or self.pilot.mode.name != 'closed_loop' or expected <= period:
+            return ''
+        return (
+            f'plans take {expected * 1e3:.0f} ms, and a control period is {period * 1e3:.0f} ms: '
+            'fewer optimizer.candidates or optimizer.iterations, a shorter planner.horizon, more '
+            'planner.threads, or the mode every with more steps'
+        )
+
+    @property
     def seconds_in_phase(self) -> float:
         """How long the session has waited for what it waits for."""
         return self._clock() - self._since
@@ -613,7 +625,8 @@ class RealtimeSession:
                 return  # asked again, with the time that it takes now known
             self._begin = track.start
             self._enter(Phase.STATE)
-        self.pilot.take_plan(track.plan)
+        assert self._begin is not None
+        self.pilot.take_plan(track.plan, (track.start - self._begin) // self._period)
         self._upcoming.append(track)
 
     def _enter(self, phase: Phase) -> None:

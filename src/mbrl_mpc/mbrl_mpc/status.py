@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
@@ -32,6 +34,7 @@ def status_message(
     pilot: Pilot,
     telemetry: Telemetry,
     outbox: Outbox,
+    holdout_error: float,
 ) -> ControllerStatus:
     """The state of the controller as it is now."""
     record = pilot.record
@@ -54,6 +57,9 @@ def status_message(
         unacknowledged=len(outbox),
         transitions_lost=outbox.lost,
         model_error=record.model_error,
+        surprise=pilot.foresight.error / holdout_error if holdout_error > 0 else math.nan,
+        predicted_return=pilot.foresight.predicted_return,
+        received_return=pilot.foresight.received_return,
         text=telemetry.text,
     )
     if session is not None:
@@ -94,6 +100,11 @@ def diagnostics(status: ControllerStatus, name: str, task: str) -> DiagnosticArr
         'plan time p95 [ms]': finite_or(status.plan_time_p95 * 1e3, 0.0),
         'clamped actions': status.clamped_actions,
         'refused states': status.refused_states,
+        'state age [ms]': finite_or(status.state_age * 1e3, 0.0),
+        'plan age [ms]': finite_or(status.plan_age * 1e3, 0.0),
+        'one-step error over the held-out one': finite_or(status.surprise, 0.0),
+        'predicted return': finite_or(status.predicted_return, 0.0),
+        'received return': finite_or(status.received_return, 0.0),
         'late plans': status.late_plans,
         'late control steps': status.late_steps,
         'control steps without a transition': status.steps_lost,

@@ -26,7 +26,8 @@ class SimSettings:
     render_width: int = setting('width of rendered frames [pixels]', 480, ge=16, le=4096)
     render_height: int = setting('height of rendered frames [pixels]', 180, ge=16, le=4096)
     timestep: float = setting(
-        "physics timestep [s]; 0: the environment's own, in real time made as fine as state_rate needs",
+        "physics timestep [s]; 0: the environment's own, in real time as fine as sim.state_rate "
+        'needs',
         0.0,
         ge=0.0,
         le=0.1,
