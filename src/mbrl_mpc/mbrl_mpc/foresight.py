@@ -1,4 +1,4 @@
-"""How well what was predicted came true, over the last moments: for people, while the robot moves."""
+"""How well what was predicted came true, over the last moments: for whoever watches the robot."""
 
 from __future__ import annotations
 
