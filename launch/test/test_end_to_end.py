@@ -269,13 +269,13 @@ def test_a_full_disk_stops_no_episode_and_all_is_stored_when_there_is_room_again
 def test_a_killed_controller_comes_back_and_the_dataset_goes_on(tmp_path: Path) -> None:
     with running(0, tmp_path, SHORT) as (graph, probe):
         acknowledged = probe.collect('transition_ack', TransitionAck, RECORD)
-        run_episodes(probe, episodes=1, exploration_episodes=1, seed=0)
+        run_episodes(probe, episodes=50, exploration_episodes=50, seed=0)
         probe.wait_until(lambda: len(acknowledged) > 50, 60.0, 'fifty transitions')
         graph.crash_and_restart('mpc_controller')
         stored = acknowledged[-1].dataset_size
         graph.nodes['mpc_controller'].wait_for_output('active: task')
         result = run_episodes_after_crash(
-            probe, episodes=2, exploration_episodes=1, first_episode=1, seed=0
+            probe, episodes=2, exploration_episodes=1, first_episode=50, seed=0
         ).result(120.0)
         assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
         assert [episode.steps for episode in result.episodes] == [200, 200]

@@ -29,6 +29,10 @@ from rclpy.qos import QoSProfile
 from mbrl_common.node import EXIT_WITH_PARENT
 from mbrl_common.qos import STANDARD
 
+_UNTIL_SEEN = (
+    0.3  # s: a server that is seen may not have seen its client, whose answer is then lost
+)
+
 
 @contextlib.contextmanager
 def isolated_domain() -> Iterator[int]:
@@ -262,12 +266,15 @@ class Probe:
 
     def call(self, service: str, kind: type, request: Any, timeout: float = 10.0) -> Any:
         """Call a service, waiting for it to appear first; returns the response."""
-        if service not in self._clients:
+        new = service not in self._clients
+        if new:
             self._clients[service] = self.node.create_client(kind, service)
             self._executor.wake()
         client = self._clients[service]
         if not client.wait_for_service(timeout):
             raise TimeoutError(f'service {service} did not appear within {timeout:g} s')
+        if new:
+            time.sleep(_UNTIL_SEEN)
         return _await(client.call_async(request), timeout, f'the answer of {service}')
 
     def send_goal(
@@ -279,12 +286,15 @@ class Probe:
         timeout: float = 10.0,
     ) -> GoalResult:
         """Send a goal to an action; ``feedback`` fills with feedback as it arrives."""
-        if action not in self._clients:
+        new = action not in self._clients
+        if new:
             self._clients[action] = ActionClient(self.node, kind, action)
             self._executor.wake()
         client = self._clients[action]
         if not client.wait_for_server(timeout):
             raise TimeoutError(f'action {action} did not appear within {timeout:g} s')
+        if new:
+            time.sleep(_UNTIL_SEEN)
         callback = None if feedback is None else lambda m: feedback.append(m.feedback)
         future = client.send_goal_async(goal, feedback_callback=callback)
         return GoalResult(_await(future, timeout, f'the acceptance by {action}'))
