@@ -46,9 +46,9 @@ def graph(tmp_path: Path) -> Iterator[tuple[Graph, Probe]]:
         yield both
 
 
-def planning(probe: Probe, commands: list[Command]) -> Any:
-    """Begin a long planned episode after a random one; returns the goal once it is under way."""
-    goal = run_episodes(probe, episodes=2, exploration_episodes=1, seed=0)
+def planning(probe: Probe, commands: list[Command], episodes: int = 5) -> Any:
+    """Begin planned episodes after a random one; returns the goal once it is under way."""
+    goal = run_episodes(probe, episodes=episodes, exploration_episodes=1, seed=0)
     probe.wait_until(
         lambda: commands and commands[-1].source == Command.SOURCE_PLAN, 40.0, 'a planned command'
     )
@@ -106,7 +106,7 @@ def test_a_killed_dynamics_node_loses_nothing_and_control_goes_on(
 ) -> None:
     nodes, probe = graph
     commands = probe.collect('command', Command)
-    goal = planning(probe, commands)
+    goal = planning(probe, commands, episodes=2)
     nodes.crash('dynamics')
     before = len(commands)
     probe.wait_until(lambda: len(commands) > before + 100, 10.0, 'a hundred commands')
@@ -116,7 +116,7 @@ def test_a_killed_dynamics_node_loses_nothing_and_control_goes_on(
     assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
     recorded = [t for t in read_folder(tmp_path / 'data') if t.episode == 1]
     assert len(recorded) == result.episodes[1].steps or len(recorded) >= 190
-    numbers = [t.sequence for t in recorded]
+    numbers = sorted(t.sequence for t in recorded)
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
@@ -146,6 +146,7 @@ def test_a_state_that_cannot_be_is_refused_and_never_acted_on(graph: tuple[Graph
     bad.header.stamp.sec, bad.header.stamp.nanosec = divmod(now, 1_000_000_000)
     for _ in range(20):
         probe.publish('joint_states', JointState, bad)
+        time.sleep(0.02)
     status = probe.wait_for(
         'controller_status', ControllerStatus, lambda s: s.refused_states >= 20, qos=LATCHED
     )

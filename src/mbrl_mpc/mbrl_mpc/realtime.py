@@ -206,7 +206,7 @@ class RealtimeSession:
             # A planner that was started again with another horizon cannot take the old plan.
             self._ports.warn(f'planning afresh, without warm start: {text}')
             self._afresh = True
-        elif plan is PlanFailure.INVALID_REQUEST:
+        elif plan is PlanFailure.INVALID_REQUEST and self.phase is Phase.PLAN:
             self.stop(End.INTERNAL_ERROR, f'the planner refused the request: {text}')
         else:
             self._ports.warn(f'no plan: {text}')
@@ -523,8 +523,11 @@ class RealtimeSession:
     # Plans ---------------------------------------------------------------------------------------
 
     def _ask_if_due(self) -> None:
-        if self._question is not None or self._clock() < self._retry_at or not len(self._buffer):
+        now = self._clock()
+        if self._question is not None or now < self._retry_at or not len(self._buffer):
             return
+        if now - self._state_at > self._robot.state_timeout:
+            return  # too old to plan from
         soonest = self._now() + self._delay + round(self._round_trips.expected * 1e9)
         if self.phase is Phase.PLAN:
             beats = -((self._beat - soonest) // self._tick)

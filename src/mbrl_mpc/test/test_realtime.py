@@ -266,6 +266,28 @@ def test_without_states_the_safe_command_is_sent_at_once_and_control_resumes_by_
     assert steps == sorted(set(steps)) and steps[-1] == 59  # numbers tell of the gap
 
 
+def test_nothing_is_planned_from_a_state_that_is_too_old(settings):
+    world = World(settings, max_steps=60)
+    world.run(0.8)
+    world.states_flow = False
+    world.run(1.5)
+    last = world.requests[-1]
+    assert last[3] < START + 1_050 * MS
+    assert last[1].lead_durations.sum() < HORIZON
+    assert world.end is None
+
+
+def test_a_refused_request_is_no_reason_to_give_a_moving_robot_up(settings):
+    world = World(settings, max_steps=60)
+    world.run(0.8)
+    world.make_plan = lambda request, plan_id: PlanFailure.INVALID_REQUEST
+    world.run(0.2)
+    assert world.end is None and 'planning afresh' in world.warnings[0]
+    del world.make_plan
+    world.run(0.2)
+    assert world.commands[-1][2] is Source.PLAN
+
+
 def test_states_that_never_come_back_end_the_episodes_with_a_reason(settings):
     world = World(settings, max_steps=60)
     world.run(0.8)
