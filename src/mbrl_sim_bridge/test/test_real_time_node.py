@@ -308,7 +308,7 @@ def test_speed_and_the_rate_of_the_clock(start: Any) -> None:
 
 
 def test_rate_that_does_not_fit_the_physics_ends_it_with_code_2(start: Any) -> None:
-    with start('bad', state_rate=250.0, timestep=0.0) as process:
+    with start('bad', state_rate=250.0, timestep=0.02) as process:
         assert process.wait() == 2
         assert "'sim.state_rate' is 250; its period must be a multiple" in process.output()
         assert 'Traceback' not in process.output()
