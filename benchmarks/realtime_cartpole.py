@@ -141,6 +141,10 @@ def measure(seed: int, trials: int, robot: dict[str, Any]) -> list[dict[str, Any
                 'trial': record.episode + 1,
                 'episode_return': round(record.episode_return, 3),
                 'steps': record.steps,
+                'plan_time_p95': round(record.plan_time(95), 5),
+                'late_steps': 0,  # nothing is, where the simulation waits
+                'late_plans': 0,
+                'steps_lost': 0,
             }
         )
     best = max(row['episode_return'] for row in rows)
