@@ -101,7 +101,7 @@ class MpcController(LifecycleNode):
         if self.settings.realtime.enabled:
             hot.every(1.0 / self.settings.realtime.command_rate, self._on_beat)
         self.create_timer(0.05, self._on_tick)
-        self.create_timer(1.0, self._publish_status)
+        self.create_timer(1.0, self._on_second)
         if self.settings.autostart:
             self.trigger_configure()
             self.trigger_activate()
@@ -417,15 +417,22 @@ class MpcController(LifecycleNode):
         message = msg.Command(action=values, source=int(source), plan_id=plan_id)
         message.state_stamp = message.header.stamp = conversions.to_time(state_stamp)
         self._command.publish(message)
-        self._robot.send(action)
+        following = None
+        if source is Source.PLAN and isinstance(self._session, RealtimeSession):
+            following = self._session.following
+        self._robot.send(action, following)
         self._telemetry.command_sent()
 
     def _nanoseconds(self) -> int:
         now: int = self.get_clock().now().nanoseconds
         return now
 
+    def _on_second(self) -> None:
+        self._look_around()
+        self._publish_status()
+
     def _look_around(self) -> None:
-        """Once a second: is the robot there, and ours alone?"""
+        """Is the robot there, and ours alone? Not from within a session, which this may end."""
         others = self._robot.others()
         if others:
             self._telemetry.text = others
@@ -440,7 +447,6 @@ class MpcController(LifecycleNode):
             self.get_logger().warning(problem, throttle_duration_sec=5.0)
 
     def _publish_status(self) -> None:
-        self._look_around()
         status = status_message(
             self.get_clock().now().to_msg(),
             self._active,

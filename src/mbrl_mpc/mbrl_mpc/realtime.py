@@ -43,16 +43,13 @@ _NO_MODEL_RETRY = 0.05  # s
 
 @dataclasses.dataclass(frozen=True)
 class _Period:
-    """What is in force from one boundary to the next; ``predicted`` is the change expected."""
+    """What is in force from one boundary to the next; ``change`` [S] is expected of it."""
 
     action: np.ndarray
     source: Source
     plan_id: int = 0
     change: np.ndarray | None = None
     whole: bool = True  # in force all the time
-
-    def spoilt(self) -> _Period:
-        return dataclasses.replace(self, whole=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +252,7 @@ class RealtimeSession:
             if current > self._current:
                 self._enter_period(current, effect)
             if self._must_be_safe():
-                self._spoil(self._current)
+                self._make_safe(self._current)
                 self._send_safe()
             else:
                 period = self._periods[self._current]
@@ -309,6 +306,18 @@ class RealtimeSession:
                 )
                 self._storage.give_up_training()
             self._go_on()
+
+    @property
+    def following(self) -> np.ndarray | None:
+        """What the plan in force has after the action in force, [n, A], within the bounds; None:
+        that is from no plan."""
+        period, track = self._periods.get(self._current), self._track
+        if period is None or period.source is not Source.PLAN or track is None:
+            return None
+        place = (self._boundary(self._current) - track.start) // self._period
+        guard = self.pilot.guard
+        actions: np.ndarray = np.clip(track.plan.actions[place + 1 :], guard.low, guard.high)
+        return actions
 
     @property
     def slowness(self) -> str:
@@ -444,7 +453,7 @@ class RealtimeSession:
         period = self._decide(index)
         late = effect - self._boundary(index) > self._tick
         self.late_steps += late or self._stale_plan(index)
-        self._periods[index] = period.spoilt() if late else period
+        self._periods[index] = dataclasses.replace(period, whole=not late)
 
     def _decide(self, index: int) -> _Period:
         """The action of a period."""
@@ -480,8 +489,11 @@ class RealtimeSession:
         self.waiting_for_state = age > self._robot.state_timeout
         return self.waiting_for_state or not self._inside
 
-    def _spoil(self, index: int) -> None:
-        self._periods[index] = self._periods[index].spoilt()
+    def _make_safe(self, index: int) -> None:
+        """To the end of a period; what comes after it is as far from there as the rate allows."""
+        guard = self.pilot.guard
+        self._periods[index] = _Period(guard.safe_action, Source.SAFE, whole=False)
+        guard.begin_at(guard.safe_action)
 
     def _send_safe(self) -> None:
         self._ports.command(self.pilot.guard.safe_action, Source.SAFE, 0, 0)
@@ -492,7 +504,8 @@ class RealtimeSession:
         """All boundaries whose state is known by now."""
         while self.phase is Phase.STATE and self._begin is not None:
             index = self._observed + 1
-            if not self._buffer.covers(self._boundary(index)) or index > self._current + 1:
+            # stamps may be a little ahead: a period is not over before the next is commanded
+            if not self._buffer.covers(self._boundary(index)) or index > self._current:
                 return
             self._take_boundary(index)
 
@@ -500,13 +513,14 @@ class RealtimeSession:
         pilot, time = self.pilot, self._boundary(index)
         state = self._buffer.at(time, self._period // 2)
         period = self._periods.pop(index - 1, None)
-        known = self._observed == index - 1 and pilot.stamp == time - self._period
+        known = pilot.stamp == time - self._period
         self._observed = index
-        if index == 0 and state is not None:
-            pilot.observe(state, time)
+        if index == 0:
+            if state is not None:
+                pilot.observe(state, time)
             return
         if state is None or period is None or not period.whole or not known:
-            self.steps_lost += index > 0
+            self.steps_lost += 1
             pilot.skip(state, time)
         else:
             predicted = None if period.change is None else pilot.state + period.change
@@ -604,7 +618,7 @@ class RealtimeSession:
         """The action of a period, commanded or not yet."""
         period = self._periods.get(index)
         if period is not None:
-            return period.action if period.whole else self.pilot.guard.safe_action
+            return period.action
         time = self._boundary(index)
         for track in (*reversed(self._upcoming), self._track):
             if track is None or track.start > time:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -27,7 +29,8 @@ class Resets(Protocol):
 def make_resets(node: Node, settings: MpcSettings, answer: Answer) -> Resets:
     """The way that ``robot.reset`` says."""
     if settings.robot.reset == 'service':
-        return _ServiceResets(node, settings.robot.reset_service, answer)
+        patience = settings.control.recovery_timeout
+        return _ServiceResets(node, settings.robot.reset_service, patience, answer)
     if settings.robot.reset == 'person':
         return _PersonResets(node, answer)
     return _SimulatorResets(node, answer)
@@ -42,10 +45,10 @@ class _SimulatorResets:
         self._asked = 0
 
     def ask(self, episode: int, seed: int) -> None:
+        self._asked += 1  # whatever was asked before is not waited for any more
+        number = self._asked
         if not self._client.service_is_ready():
             return
-        self._asked += 1
-        number = self._asked
 
         def done(future: Future) -> None:
             response = future.result()
@@ -57,26 +60,37 @@ class _SimulatorResets:
 
 
 class _ServiceResets:
-    """A ``std_srvs/Trigger`` of the robot, which answers when the robot is there."""
+    """A ``std_srvs/Trigger`` of the robot, which answers when the robot is there.
 
-    def __init__(self, node: Node, service: str, answer: Answer) -> None:
+    It may take its time, so it is asked again only when it has been away, or after ``patience``.
+    """
+
+    def __init__(self, node: Node, service: str, patience: float, answer: Answer) -> None:
         self._node = node
         self._client = node.create_client(Trigger, service)
+        self._patience = patience
         self._answer = answer
-        self._waiting = False
+        self._asked = 0
+        self._asked_at = -math.inf
 
     def ask(self, episode: int, seed: int) -> None:
-        if self._waiting or not self._client.service_is_ready():
+        if not self._client.service_is_ready():
+            self._asked_at = -math.inf
             return
-        self._waiting = True
-        self._client.call_async(Trigger.Request()).add_done_callback(self._done)
+        if time.monotonic() - self._asked_at < self._patience:
+            return
+        self._asked_at = time.monotonic()
+        self._asked += 1
+        number = self._asked
 
-    def _done(self, future: Future) -> None:
-        self._waiting = False
-        response = future.result()
-        if response is not None:
-            now = self._node.get_clock().now().nanoseconds
-            self._answer(response.success, response.message, now)
+        def done(future: Future) -> None:
+            response = future.result()
+            if number == self._asked and response is not None:
+                self._asked_at = -math.inf
+                now = self._node.get_clock().now().nanoseconds
+                self._answer(response.success, response.message, now)
+
+        self._client.call_async(Trigger.Request()).add_done_callback(done)
 
 
 class _PersonResets:

@@ -21,17 +21,12 @@ class RoundTrips:
             percentile: of their times that is expected.
         """
         self._margin = margin
-        self._first = first
         self._percentile = percentile
         self._times: deque[float] = deque(maxlen=count)
+        self.expected = first + margin
+        """In what time the next answer will be here, as far as one can tell [s]."""
 
     def add(self, seconds: float) -> None:
         """An answer took so long."""
         self._times.append(seconds)
-
-    @property
-    def expected(self) -> float:
-        """In what time the next answer will be here, as far as one can tell [s]."""
-        if not self._times:
-            return self._first + self._margin
-        return float(np.percentile(self._times, self._percentile)) + self._margin
+        self.expected = float(np.percentile(self._times, self._percentile)) + self._margin

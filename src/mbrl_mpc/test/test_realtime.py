@@ -266,6 +266,43 @@ def test_without_states_the_safe_command_is_sent_at_once_and_control_resumes_by_
     assert steps == sorted(set(steps)) and steps[-1] == 59  # numbers tell of the gap
 
 
+def test_states_stamped_a_little_ahead_of_the_clock_do_no_harm(settings):
+    world = World(settings, max_steps=40)
+    real = world.session.on_state
+    world.session.on_state = lambda state, stamp: real(state, stamp + 45 * MS)
+    world.run(4.0)
+    assert world.end is End.DONE
+    assert [each.step for each in world.sent] == list(range(40))
+
+
+def test_after_a_moment_of_safety_actions_go_no_faster_than_they_may(settings):
+    rate = 0.02
+    control = dataclasses.replace(settings.control, max_action_rate=rate)
+    world = World(dataclasses.replace(settings, control=control), max_steps=60)
+    world.run(1.2)
+    before = world.commands[-1][1]
+    assert before > 0.01
+    world.session._inside = False
+    world.session.control()
+    assert world.commands[-1][1:3] == (0.0, Source.SAFE)
+    count = len(world.commands)
+    world.run(0.5)
+    after = world.commands[count - 1 :]
+    assert after[-1][1] > 0.005
+    for sooner, later in itertools.pairwise(after):
+        assert later[1] - sooner[1] <= rate * PERIOD * 1e-9 + 1e-12
+
+
+def test_a_robot_that_wants_more_of_the_plan_is_told_what_follows(settings):
+    world = World(settings, max_steps=60)
+    world.run(0.8)
+    _, action, source, plan_id = world.commands[-1]
+    assert source is Source.PLAN
+    place = round((action - 0.001 * plan_id) / 1e-5)
+    wanted = 0.001 * plan_id + np.arange(place + 1, HORIZON)[:, None] * 1e-5
+    np.testing.assert_allclose(world.session.following, wanted)
+
+
 def test_nothing_is_planned_from_a_state_that_is_too_old(settings):
     world = World(settings, max_steps=60)
     world.run(0.8)

@@ -291,10 +291,11 @@ def test_speed_and_the_rate_of_the_clock(start: Any) -> None:
     with start('fast', speed=2.0, clock_rate=20.0) as process, Probe() as probe:
         robot = Robot(process, probe, 'fast/')
         # Other robots of this domain tell their time as well: this one's is far ahead by then.
-        robot.wait(lambda: len(robot.states) > 600, 'the states')
-        stamps = [stamp_of(state) for state in list(robot.states)]
-        arrivals = robot.arrivals[: len(stamps)]
-        assert 1.4 < (stamps[-1] - stamps[0]) / (arrivals[-1] - arrivals[0]) < 3.5
+        robot.wait(lambda: len(robot.states) > 900, 'the states')
+        # The first may have waited for their reader and come in one burst.
+        stamps = [stamp_of(state) for state in list(robot.states)][200:900]
+        arrivals = robot.arrivals[200:900]
+        assert 1.4 < (stamps[-1] - stamps[0]) / (arrivals[-1] - arrivals[0]) < 2.6
         status = robot.status(lambda values, _: float(values['real_time_factor']) > 1.9)
         assert values_of(status)['speed'] == '2'
     with isolated_domain(), start('alone', speed=2.0, clock_rate=20.0), Probe() as probe:
