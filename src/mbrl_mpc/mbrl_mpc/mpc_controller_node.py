@@ -27,7 +27,8 @@ from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.realtime import RealtimeSession
 from mbrl_mpc.resets import make_resets
 from mbrl_mpc.robot_io import RobotCommands, RobotStates
-from mbrl_mpc.session import End, EpisodesGoal, Phase, Session, Source, Summary
+from mbrl_mpc.series import EpisodesGoal, Summary
+from mbrl_mpc.session import End, Phase, Session, Source
 from mbrl_mpc.settings import MpcSettings
 from mbrl_mpc.state import StateAssembler, StateError, check_stamp
 from mbrl_mpc.state_watch import Verdict

@@ -32,7 +32,8 @@ from mbrl_mpc.plan_track import PlanTrack
 from mbrl_mpc.robot_command import joint_positions
 from mbrl_mpc.robot_settings import RobotSettings
 from mbrl_mpc.round_trips import RoundTrips
-from mbrl_mpc.session import End, EpisodesGoal, Phase, PlanFailure, Ports, Source, Summary
+from mbrl_mpc.series import EpisodesGoal, Series
+from mbrl_mpc.session import End, Phase, PlanFailure, Ports, Source
 from mbrl_mpc.settings import ControlSettings, RealtimeSettings
 from mbrl_mpc.state_buffer import StateBuffer
 from mbrl_mpc.storage import Storage, Training
@@ -106,13 +107,13 @@ class RealtimeSession:
         self._ports = ports
         self._clock = clock
         self._now = now
-        self._storage = Storage(outbox, ports.transition, clock, training)
+        self._storage = Storage(outbox, ports.transition, ports.warn, clock, training)
+        self._series = Series(pilot, goal, self._storage, clock)
         self._period = round(pilot.task.control_period * 1e9)
         self._tick = round(1e9 / realtime.command_rate)
         self._delay = round(realtime.actuation_delay * 1e9)
         self._round_trips = RoundTrips(realtime.plan_margin, realtime.first_plan_time)
         self._buffer = StateBuffer(pilot.task.angle_indices)
-        self._index = 0  # of the episode within the goal
         self._since = clock()
         self._asked_reset = -math.inf
         self._reset_stamp: int | None = None
@@ -129,8 +130,6 @@ class RealtimeSession:
         self._plan_id = 0
         self._retry_at = -math.inf
         self._afresh = False  # the next plan starts cold, and as soon as it can
-        self._episode_began = clock()
-        self._target_reached = False
 
     # What happens from outside -------------------------------------------------------------------
 
@@ -146,7 +145,7 @@ class RealtimeSession:
             self.pilot.cut_off()
         self._send_safe()
         self._enter(Phase.OVER)
-        self._ports.finish(end, text, self._target_reached)
+        self._ports.finish(end, text, self._series.target_reached)
 
     def on_reset(self, success: bool, message: str, stamp: int) -> None:
         """The answer to a reset; ``stamp``: no state before it counts [ns]."""
@@ -296,15 +295,7 @@ class RealtimeSession:
                     f'no state for {now - self._state_at:.1f} s; is the robot running?',
                 )
         elif self.phase is Phase.ENDING:
-            if waited > control.ack_timeout and self._storage.give_up_storing():
-                self._ports.warn(
-                    'transitions are not acknowledged; going on, and keeping them until they are'
-                )
-            if self._storage.gated and waited > control.model_timeout:
-                self._ports.warn(
-                    'the training did not end in time; going on with the model there is'
-                )
-                self._storage.give_up_training()
+            self._storage.give_up_late(waited, control.ack_timeout, control.model_timeout)
             self._go_on()
 
     @property
@@ -339,13 +330,7 @@ class RealtimeSession:
     # Episodes ------------------------------------------------------------------------------------
 
     def _begin_episode(self) -> None:
-        goal = self.goal
-        self.pilot.begin(
-            goal.first_episode + self._index,
-            goal.seed,
-            explore=self._index < goal.exploration_episodes,
-            max_steps=goal.max_steps or None,
-        )
+        self._series.begin()
         self._buffer.clear()
         self._periods.clear()
         self._begin = None
@@ -353,8 +338,6 @@ class RealtimeSession:
         self._track = self._question = None
         self._upcoming.clear()
         self._reset_stamp = None
-        self._storage.take_training_time()
-        self._episode_began = self._clock()
         self._enter(Phase.RESET)
         self._ask_for_reset()
 
@@ -410,26 +393,12 @@ class RealtimeSession:
             self._close_episode()
 
     def _close_episode(self) -> None:
-        summary = self._summary()
-        self._ports.progress(summary, True)
-        self._index += 1
-        record = summary.record
-        if not record.explore and record.episode_return >= self.goal.target_return:
-            self._target_reached = True
-        if self._target_reached or self._index >= self.goal.episodes:
-            self._enter(Phase.OVER)
-            self._ports.finish(End.DONE, '', self._target_reached)
-        else:
+        self._ports.progress(self._series.summary(), True)
+        if self._series.end():
             self._begin_episode()
-
-    def _summary(self) -> Summary:
-        return Summary(
-            record=self.pilot.record,
-            total_steps=self.pilot.total_steps,
-            holdout_error=self._storage.holdout_error,
-            training_time=self._storage.training_time,
-            wall_time=self._clock() - self._episode_began,
-        )
+        else:
+            self._enter(Phase.OVER)
+            self._ports.finish(End.DONE, '', self._series.target_reached)
 
     # Commands ------------------------------------------------------------------------------------
 
@@ -532,7 +501,7 @@ class RealtimeSession:
         if pilot.done:
             self._end_episode()
         else:
-            self._ports.progress(self._summary(), False)
+            self._ports.progress(self._series.summary(), False)
 
     # Plans ---------------------------------------------------------------------------------------
 

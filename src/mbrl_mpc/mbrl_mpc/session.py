@@ -15,7 +15,6 @@ that does not come. A node that is away stops the simulation, not the session.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import math
 from collections.abc import Callable
@@ -25,7 +24,8 @@ import numpy as np
 
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc.outbox import Outbox
-from mbrl_mpc.pilot import EpisodeRecord, Pilot
+from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.series import EpisodesGoal, Series, Summary
 from mbrl_mpc.settings import ControlSettings
 from mbrl_mpc.storage import Storage, Training
 from mbrl_planner.planner import PlanRequest, PlanResult
@@ -70,29 +70,6 @@ class Phase(enum.Enum):
     STATE = 'the next state'
     ENDING = 'the last transition of the episode to be stored'
     OVER = 'nothing'
-
-
-@dataclasses.dataclass(frozen=True)
-class EpisodesGoal:
-    """What to do; see ``mbrl_msgs/action/RunEpisodes``."""
-
-    episodes: int
-    exploration_episodes: int
-    seed: int
-    first_episode: int = 0
-    max_steps: int = 0
-    target_return: float = math.nan
-
-
-@dataclasses.dataclass
-class Summary:
-    """An episode, in progress or ended."""
-
-    record: EpisodeRecord
-    total_steps: int
-    holdout_error: float
-    training_time: float
-    wall_time: float
 
 
 class Ports(Protocol):
@@ -152,9 +129,9 @@ class Session:
         self._settings = settings
         self._ports = ports
         self._clock = clock
-        self._storage = Storage(outbox, ports.transition, clock, training)
+        self._storage = Storage(outbox, ports.transition, ports.warn, clock, training)
+        self._series = Series(pilot, goal, self._storage, clock)
         self._period = round(pilot.task.control_period * 1e9)
-        self._index = 0  # of the episode within the goal
         self._since = clock()  # when the phase began
         self._asked = -math.inf  # when something was last asked for in it
         self._stamp = 0  # of the state observed last
@@ -163,10 +140,8 @@ class Session:
         self._plan_id = 0
         self._plan: PlanResult | PlanFailure | None = None  # arrived, not yet known to be usable
         self._patience = settings.plan_timeout  # until the planner is asked again [s]
-        self._episode_began = clock()
         self._sent: tuple[np.ndarray, Source, int] | None = None
         self._retry_at = math.inf
-        self._target_reached = False
 
     # What happens from outside -------------------------------------------------------------------
 
@@ -182,7 +157,7 @@ class Session:
             self.pilot.cut_off()
             self._send_safe()
         self._enter(Phase.OVER)
-        self._ports.finish(end, text, self._target_reached)
+        self._ports.finish(end, text, self._series.target_reached)
 
     def on_reset(self, success: bool, message: str, stamp: int) -> None:
         """The simulation's answer to a reset; ``stamp`` is that of the first state [ns]."""
@@ -286,10 +261,8 @@ class Session:
         elif self.phase is Phase.PLAN:
             self._tick_plan(now, waited)
         elif self.phase is Phase.ENDING:
-            if not self._storage.stored and waited > settings.ack_timeout:
-                self._give_up_waiting_for_storage()
-            if self._storage.gated and waited > settings.model_timeout:
-                self._give_up_waiting_for_training()
+            self._storage.give_up_late(waited, settings.ack_timeout, settings.model_timeout)
+            self.waiting_for_model = self._storage.gated
             self._go_on()
 
     @property
@@ -306,17 +279,9 @@ class Session:
     # Episodes ------------------------------------------------------------------------------------
 
     def _begin_episode(self) -> None:
-        goal = self.goal
-        self.pilot.begin(
-            goal.first_episode + self._index,
-            goal.seed,
-            explore=self._index < goal.exploration_episodes,
-            max_steps=goal.max_steps or None,
-        )
+        self._series.begin()
         self._reset_stamp = None
         self._early = None
-        self._storage.take_training_time()
-        self._episode_began = self._clock()
         self._enter(Phase.RESET)
         self._ask_for_reset()
 
@@ -339,7 +304,7 @@ class Session:
         else:
             self._send_action()
         self._store(self.pilot.take_transition())  # now that the others are at work
-        self._ports.progress(self._summary(), False)
+        self._ports.progress(self._series.summary(), False)
 
     def _end_episode(self) -> None:
         self._send_safe()
@@ -347,17 +312,12 @@ class Session:
         self._go_on()
 
     def _close_episode(self) -> None:
-        summary = self._summary()
-        self._ports.progress(summary, True)
-        self._index += 1
-        record = summary.record
-        if not record.explore and record.episode_return >= self.goal.target_return:
-            self._target_reached = True
-        if self._target_reached or self._index >= self.goal.episodes:
-            self._enter(Phase.OVER)
-            self._ports.finish(End.DONE, '', self._target_reached)
-        else:
+        self._ports.progress(self._series.summary(), True)
+        if self._series.end():
             self._begin_episode()
+        else:
+            self._enter(Phase.OVER)
+            self._ports.finish(End.DONE, '', self._series.target_reached)
 
     def _lost_track(self, stamp: int) -> None:
         self._ports.warn(
@@ -368,15 +328,6 @@ class Session:
         self.pilot.cut_off()
         self._enter(Phase.ENDING)
         self._go_on()
-
-    def _summary(self) -> Summary:
-        return Summary(
-            record=self.pilot.record,
-            total_steps=self.pilot.total_steps,
-            holdout_error=self._storage.holdout_error,
-            training_time=self._storage.training_time,
-            wall_time=self._clock() - self._episode_began,
-        )
 
     # Plans ---------------------------------------------------------------------------------------
 
@@ -407,12 +358,13 @@ class Session:
         settings = self._settings
         if self._storage.gated:
             if waited > settings.model_timeout:
-                self._give_up_waiting_for_training()
+                self._storage.give_up_training()
+                self.waiting_for_model = False
                 self._ask_for_plan()
             return
         if self._plan is not None:
             if now - self._since > settings.ack_timeout:
-                self._give_up_waiting_for_storage()
+                self._storage.give_up_storing()
                 self._try_to_act()
             return
         if now >= self._retry_at:
@@ -471,17 +423,6 @@ class Session:
             self._try_to_act()
         elif self.phase is Phase.ENDING and self._storage.stored and not self._storage.gated:
             self._close_episode()
-
-    def _give_up_waiting_for_storage(self) -> None:
-        if self._storage.give_up_storing():
-            self._ports.warn(
-                'transitions are not acknowledged; going on, and keeping them until they are'
-            )
-
-    def _give_up_waiting_for_training(self) -> None:
-        self._ports.warn('the training did not end in time; going on with the model there is')
-        self._storage.give_up_training()
-        self.waiting_for_model = False
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase

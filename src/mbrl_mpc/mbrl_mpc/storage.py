@@ -34,6 +34,7 @@ class Storage:
         self,
         outbox: Outbox,
         send: Callable[[Transition], None],
+        warn: Callable[[str], None],
         clock: Callable[[], float],
         training: Training | None = None,
     ) -> None:
@@ -41,11 +42,13 @@ class Storage:
         Args:
             outbox: transitions not yet acknowledged, kept from session to session.
             send: sends a transition to the dataset.
+            warn: tells a person.
             clock: monotonic time [s].
             training: the trainer's status, if it is known already.
         """
         self._outbox = outbox
         self._send = send
+        self._warn = warn
         self._clock = clock
         self._training = training
         self._next_sequence = 0  # all below are on disk
@@ -71,14 +74,13 @@ class Storage:
         """Of the newest model; NaN: not known."""
         return math.nan if self._training is None else self._training.holdout_error
 
-    def take_training_time(self) -> float:
-        """Time that trainings took since this was asked last [s]."""
-        taken, self._training_time = self._training_time, 0.0
-        return taken
+    def forget_training_time(self) -> None:
+        """Count the time of trainings anew."""
+        self._training_time = 0.0
 
     @property
     def training_time(self) -> float:
-        """Time that trainings took since :meth:`take_training_time` was called [s]."""
+        """Time that trainings took since :meth:`forget_training_time` was called [s]."""
         return self._training_time
 
     def put(self, transition: Transition) -> None:
@@ -126,15 +128,31 @@ class Storage:
         self.min_version = training.model_version
         return True
 
-    def give_up_storing(self) -> bool:
-        """Wait no longer for acknowledgements; returns whether any was missing."""
-        missing = not self.stored
-        self._away = self._away or missing
-        return missing
+    def give_up_storing(self) -> None:
+        """Wait no longer for acknowledgements, and say so if any is missing."""
+        if not self.stored:
+            self._warn(
+                'transitions are not acknowledged; going on, and keeping them until they are'
+            )
+            self._away = True
 
     def give_up_training(self) -> None:
-        """Wait no longer for the training that was announced."""
+        """Wait no longer for the training that was announced, and say so."""
+        self._warn('the training did not end in time; going on with the model there is')
         self._gate = None
+
+    def give_up_late(self, waited: float, ack_timeout: float, model_timeout: float) -> None:
+        """Give up what an episode's end was waited for for too long.
+
+        Args:
+            waited: how long [s].
+            ack_timeout: for acknowledgements [s].
+            model_timeout: for a training [s].
+        """
+        if waited > ack_timeout:
+            self.give_up_storing()
+        if self.gated and waited > model_timeout:
+            self.give_up_training()
 
     def _trained(self, gate: tuple[int, int]) -> bool:
         training = self._training

@@ -12,7 +12,9 @@ from mbrl_mpc.modes import Mode
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.realtime import RealtimeSession
-from mbrl_mpc.session import End, EpisodesGoal, Phase, PlanFailure, Source, Training
+from mbrl_mpc.series import EpisodesGoal
+from mbrl_mpc.session import End, Phase, PlanFailure, Source
+from mbrl_mpc.storage import Training
 from mbrl_planner.planner import PlanResult, WarmStart
 
 PERIOD = 40_000_000
