@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,20 @@ SLIDER, HINGE = 0, 1
 
 @pytest.fixture(scope='module')
 def planner(tmp_path_factory: pytest.TempPathFactory) -> Planner:
-    """A planner with a model that was learned with the goal 0 alone."""
+    """A planner with a model that was learned with the goal 0 alone.
+
+    It plans more than the demo does, whose plans leave the tip off by 1 to 7 cm: what is tested is
+    the model, not how well 64 candidates hold a pole.
+    """
     folder: Path = tmp_path_factory.mktemp('run')
-    learn(PARAMS, seed=0, episodes=5, folder=folder)
+    learn(PARAMS, seed=0, episodes=6, folder=folder)
     learner = Learner(node_settings(PARAMS, 'dynamics', DynamicsSettings), folder)
     snapshot = learner.snapshot
     learner.close()
     assert snapshot is not None
-    planner = Planner(node_settings(PARAMS, 'planner', PlannerSettings))
+    settings = node_settings(PARAMS, 'planner', PlannerSettings)
+    optimizer = dataclasses.replace(settings.optimizer, candidates=100, iterations=4)
+    planner = Planner(dataclasses.replace(settings, optimizer=optimizer))
     planner.set_model(snapshot.data, snapshot.version)
     return planner
 
