@@ -21,6 +21,8 @@ from mbrl_planner.settings import PlannerSettings
 from mbrl_sim_bridge.settings import SimBridgeSettings
 from mbrl_sim_bridge.simulation import Simulation
 
+pytestmark = pytest.mark.timeout(600)  # learning takes its time on a machine that is busy
+
 PARAMS = params_file_of('cartpole_swingup')
 SLIDER, HINGE = 0, 1
 
