@@ -9,6 +9,7 @@ import time
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mbrl_common.hot_path import HotPath
@@ -81,8 +82,9 @@ class MpcController(LifecycleNode):
         )
         if self.settings.realtime.enabled:
             hot.every(1.0 / self.settings.realtime.command_rate, self._on_beat)
-        self.create_timer(0.05, self._on_tick)
-        self.create_timer(1.0, self._on_second)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop, or go back
+        self.create_timer(0.05, self._on_tick, clock=steady)
+        self.create_timer(1.0, self._on_second, clock=steady)
         if self.settings.autostart:
             self.trigger_configure()
             self.trigger_activate()
@@ -174,6 +176,8 @@ class MpcController(LifecycleNode):
                 self._session.stop(End.CANCELLED, 'cancelled on request')
             else:
                 self._session.tick()
+                if self._session is not None and self._session.phase is Phase.RESET:
+                    self._resets.look()
                 self._hold_still()
             return
         for transition in self._outbox.overdue(time.monotonic(), self.settings.control.ack_timeout):
@@ -295,9 +299,12 @@ class MpcController(LifecycleNode):
         plan_id: int = 0,
         state_stamp: int = 0,
     ) -> None:
-        values = to_field(action)
+        values, realtime = to_field(action), self.settings.realtime
         message = msg.Command(action=values, source=int(source), plan_id=plan_id)
         message.state_stamp = message.header.stamp = conversions.to_time(state_stamp)
+        if realtime.enabled:  # in lockstep a command takes effect at the state that it answers
+            effect = self._nanoseconds() + round(realtime.actuation_delay * 1e9)
+            message.header.stamp = conversions.to_time(effect)
         self._command.publish(message)
         following = None
         if source is Source.PLAN and isinstance(self._session, RealtimeSession):

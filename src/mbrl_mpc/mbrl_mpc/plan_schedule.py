@@ -23,6 +23,8 @@ from mbrl_mpc.session import Source
 from mbrl_mpc.settings import RealtimeSettings
 from mbrl_planner.planner import PlanRequest, PlanResult
 
+_REMEMBERED = 50  # questions whose answers still tell how long the planner takes
+
 
 @dataclasses.dataclass(frozen=True)
 class Question:
@@ -60,13 +62,17 @@ class PlanSchedule:
         self._seed = seed
         self._send = ask
         self._clock = clock
+        self._timeout = self._patience = settings.plan_timeout  # [s]
+        self._asked: dict[int, float] = {}  # when, of what is not answered yet [s]
         self._round_trips = RoundTrips(settings.plan_margin, settings.first_plan_time)
         self._track: PlanTrack | None = None
         self._upcoming: list[PlanTrack] = []  # not in force yet, the soonest first
-        self._retry_at = -math.inf
+        self._retry_at = self._answered_at = -math.inf
         self._afresh = False  # the next plan starts cold, and as soon as it can
         self.question: Question | None = None
-        """What is not answered yet."""
+        """What is waited for."""
+        self.heard_at = -math.inf
+        """When the planner gave a plan last, in time or not [s]."""
         self.plan_id = 0
         """Of the plan asked for last."""
 
@@ -154,19 +160,41 @@ class PlanSchedule:
         """Ask no sooner than that [s]."""
         self._retry_at = self._clock() + seconds
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the answer should be here by now."""
+        if self.question is None:
+            return False
+        patience = max(self._patience, 2 * self._round_trips.expected)
+        return self._clock() - self.question.asked > patience
+
+    def give_up(self) -> None:
+        """Wait no longer for the answer; asked again, it is waited for twice as long, as a planner
+        that is only slow must not drown in questions. What it takes is known once it answers."""
+        self.question = None
+        self._patience = 2 * self._timeout
+
     def plan_afresh(self) -> None:
         """The next plan starts cold, and as soon as it can; what is in flight is not."""
         self._afresh = True
         self.question = None
 
     def answered(self, plan_id: int, with_plan: bool) -> Question | None:
-        """The planner answered; returns the question, or None if nobody waits for this answer."""
+        """The planner answered, with a plan or without it; returns the question, or None if nobody
+        waits for the answer any more."""
+        asked = self._asked.pop(plan_id, None)
+        if asked is None:
+            return None
+        # an answer to a question given up kept this one waiting
+        before, self._answered_at = self._answered_at, self._clock()
+        if with_plan:
+            self.heard_at = self._answered_at
+            self._round_trips.add(self.heard_at - max(asked, before))
         question = self.question
         if question is None or plan_id != question.plan_id:
             return None
         self.question = None
-        if with_plan:
-            self._round_trips.add(self._clock() - question.asked)
+        self._patience = self._timeout
         return question
 
     def next_boundary(self, soonest: int) -> int | None:
@@ -210,6 +238,8 @@ class PlanSchedule:
         step = 0 if periods.begin is None else periods.at(target)
         self.plan_id += 1
         self.question = Question(self.plan_id, target, self._clock(), warm)
+        self._asked[self.plan_id] = self.question.asked
+        self._asked.pop(self.plan_id - _REMEMBERED, None)
         request = PlanRequest(
             state=state,
             goal=pilot.goal_at(step),

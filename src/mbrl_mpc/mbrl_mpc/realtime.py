@@ -39,6 +39,7 @@ from mbrl_mpc.storage import Storage, Training
 from mbrl_planner.planner import PlanResult
 
 _NO_MODEL_RETRY = 0.05  # s
+_TRAINER_SILENCE = 5.0  # s; a trainer tells how it is once a second
 
 
 class RealtimeSession:
@@ -95,7 +96,7 @@ class RealtimeSession:
         self._plans = PlanSchedule(pilot, realtime, self._periods, goal.seed, ports.plan, clock)
         self._delay = round(realtime.actuation_delay * 1e9)
         self._buffer = StateBuffer(pilot.task.angle_indices)
-        self._since = clock()
+        self._since = self._trainer_at = clock()
         self._asked_reset = -math.inf
         self._reset_stamp: int | None = None
         self._state_at = -math.inf  # when the newest state came [s]
@@ -130,11 +131,11 @@ class RealtimeSession:
     def on_state(
         self, state: np.ndarray, stamp: int, inside: bool = True, continuous: bool = True
     ) -> None:
-        """A valid state arrived, newer than the last.
+        """A valid state arrived.
 
         Args:
             state: [S].
-            stamp: when it was measured [ns].
+            stamp: when it was measured [ns]; that of the last one, or an older one, is no news.
             inside: whether it is where the robot may be.
             continuous: whether the robot moved there from the state before.
         """
@@ -143,12 +144,16 @@ class RealtimeSession:
             if self.phase is Phase.RESET and begun:
                 self._first_state(state, stamp, inside)
             return
-        self._state_at = self._clock()
-        self._inside = inside
+        behind = self._buffer.newest[1] - stamp if len(self._buffer) else -1
+        if continuous and behind >= 0:
+            return  # told once more, it is no sign of life
         if not continuous:
             self._buffer.clear()
-        if len(self._buffer) and stamp <= self._buffer.newest[1]:
+        if behind > self._periods.length:
+            self._on_clock_set_back(behind * 1e-9)
             return
+        self._state_at = self._clock()
+        self._inside = inside
         self._buffer.put(state, stamp)
         if self.phase is Phase.STATE:
             self._take_boundaries()
@@ -184,6 +189,7 @@ class RealtimeSession:
 
     def on_training(self, training: Training) -> None:
         """The trainer's status."""
+        self._trainer_at = self._clock()
         self._storage.on_training(training)
         self._go_on()
 
@@ -216,13 +222,12 @@ class RealtimeSession:
         now, control = self._clock(), self._control
         waited = now - self._since
         self._storage.resend(control.ack_timeout)
-        question = self._plans.question
-        if question is not None and now - question.asked > self._settings.plan_timeout:
+        if self._plans.overdue:
             if not self.waiting_for_planner:
                 self._ports.warn('the planner does not answer; asking again until it does')
             self.waiting_for_planner = True
             self.late_plans += 1
-            self._plans.question = None
+            self._plans.give_up()
         if self.phase is Phase.RESET:
             attended = self._robot.reset == 'person'  # who may take as long as it takes
             if waited > control.recovery_timeout and not attended:
@@ -247,6 +252,9 @@ class RealtimeSession:
                 )
         elif self.phase is Phase.ENDING:
             self._storage.give_up_late(waited, control.ack_timeout, control.model_timeout)
+            silent = now - max(self._trainer_at, self._since)
+            if self._storage.gated and silent > _TRAINER_SILENCE:
+                self._storage.give_up_training(f'nothing was heard of dynamics for {silent:.0f} s')
             self._go_on()
 
     @property
@@ -284,9 +292,10 @@ class RealtimeSession:
         self._buffer.put(state, stamp)
         self._state_at = self._clock()
         self._inside = inside
-        positions = joint_positions(self.pilot.task, state)
-        if self._robot.command_as == 'position' and positions is not None:
-            self.pilot.guard.begin_at(positions)
+        guard, positions = self.pilot.guard, joint_positions(self.pilot.task, state)
+        if self._robot.command_as != 'position' or positions is None:
+            positions = guard.safe_action
+        guard.begin_at(positions)
         if not self._is_planned:
             self._enter(Phase.STATE)
         else:  # the grid begins where the first plan does
@@ -301,14 +310,18 @@ class RealtimeSession:
                 f'the planner had no model of version {self._storage.min_version} or newer within '
                 f'{control.model_timeout:g} s; is dynamics running, and has it trained?',
             )
-        elif not self.waiting_for_model and waited > control.recovery_timeout:
+            return
+        silent = min(waited, self._clock() - self._plans.heard_at)
+        if not self.waiting_for_model and silent > control.recovery_timeout:
             self.stop(
-                End.NO_PLANNER, f'there was no plan in time within {waited:.1f} s; is it running?'
+                End.NO_PLANNER, f'the planner gave no plan for {silent:.1f} s; is it running?'
             )
 
     def _on_clock_set_back(self, seconds: float) -> None:
         self._buffer.clear()
         self._plans.question = None
+        if self._reset_stamp is not None:  # the robot was reset before now
+            self._reset_stamp = min(self._reset_stamp, self._now())
         if self.phase is Phase.STATE:
             self._ports.warn(
                 f'episode {self.pilot.record.episode} was cut off after {self.pilot.record.steps} '
@@ -351,7 +364,7 @@ class RealtimeSession:
             self.late_steps += missed + (late or stale)
         period = periods.commanded(periods.current)
         if self._must_be_safe() or period is None:
-            self._make_safe()
+            self._periods.replace(Period(self.pilot.guard.safe_action, Source.SAFE))
             self._send_safe()
         else:
             self._ports.command(
@@ -378,14 +391,11 @@ class RealtimeSession:
         self.waiting_for_state = age > self._robot.state_timeout
         return self.waiting_for_state or not self._inside
 
-    def _make_safe(self) -> None:
-        """To the end of a period; what comes after it is as far from there as the rate allows."""
-        guard = self.pilot.guard
-        self._periods.replace(Period(guard.safe_action, Source.SAFE))
-        guard.begin_at(guard.safe_action)
-
     def _send_safe(self) -> None:
-        self._ports.command(self.pilot.guard.safe_action, Source.SAFE, 0, 0)
+        """At once; what comes after it is as far from there as the rate allows."""
+        guard = self.pilot.guard
+        guard.begin_at(guard.safe_action)
+        self._ports.command(guard.safe_action, Source.SAFE, 0, 0)
 
     # Transitions ---------------------------------------------------------------------------------
 
