@@ -30,7 +30,7 @@ class RealTimeFactor:
         """Seconds of ROS time per second, over the window before ``now`` [s] or a little more. NaN
         until it has been read for that long; without readings since, ROS time stands still."""
         self._forget(now)
-        if not self._readings or now - self._readings[0][0] < self._window:
+        if not self._readings or self._readings[0][0] > now - self._window:
             return math.nan
         (begin, first), (_, last) = self._readings[0], self._readings[-1]
         return (last - first) * 1e-9 / (now - begin)

@@ -42,16 +42,16 @@ def test_a_clock_without_messages_is_not_known_and_one_that_stopped_stands_still
     for now in np.arange(0.0, 3.0, 0.1):
         factor.read(0, now)
     assert math.isnan(factor.value(3.0))
-    read(factor, 1.0, np.arange(3.0, 6.0, 0.1))
-    assert factor.value(5.9) == pytest.approx(1.0)
-    assert factor.value(6.4) == pytest.approx(0.5, abs=0.06)
+    read(factor, 1.0, np.arange(3.0, 6.0, 0.125))
+    assert factor.value(5.875) == pytest.approx(1.0)
+    assert factor.value(6.375) == pytest.approx(0.5, abs=0.06)
     assert factor.value(7.0) == 0.0
 
 
 def test_a_clock_that_is_set_back_is_measured_anew() -> None:
     factor = RealTimeFactor()
-    read(factor, 1.0, np.arange(0.0, 2.0, 0.1))
-    read(factor, 4.0, np.arange(2.0, 2.9, 0.1), ros=1.0)
-    assert math.isnan(factor.value(2.9))
-    read(factor, 4.0, np.arange(2.9, 3.5, 0.1), ros=1.0)
-    assert factor.value(3.4) == pytest.approx(4.0)
+    read(factor, 1.0, np.arange(0.0, 2.0, 0.125))
+    read(factor, 4.0, np.arange(2.0, 2.875, 0.125), ros=1.0)
+    assert math.isnan(factor.value(2.875))
+    read(factor, 4.0, np.arange(2.875, 3.5, 0.125), ros=1.0)
+    assert factor.value(3.375) == pytest.approx(4.0)
