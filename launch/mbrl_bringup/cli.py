@@ -45,7 +45,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(
-        '--timeout', type=_positive, default=5.0, metavar='S', help='how long to wait (default: 5 s)'
+        '--timeout',
+        type=_positive,
+        default=5.0,
+        metavar='S',
+        help='how long to wait (default: 5 s)',
     )
     of_one = argparse.ArgumentParser(add_help=False, parents=[asking])
     of_one.add_argument(
@@ -353,4 +357,3 @@ def _positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f'{text} must be above 0')
     return value
-

@@ -19,8 +19,8 @@ def take_priority(priority: int) -> str:
         priority: from 1 to 99; 0 leaves everything as it is.
 
     Returns:
-        Empty if it was granted. Otherwise, for people, why not and what would permit it; all threads
-        are then as they were.
+        Empty if it was granted. Otherwise, for people, why not and what would permit it; all
+        threads are then as they were.
     """
     if priority == 0:
         return ''

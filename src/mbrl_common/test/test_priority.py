@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -87,9 +89,6 @@ def test_no_priority_asks_for_nothing() -> None:
 def test_what_is_granted_to_some_threads_only_is_taken_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import os
-    import threading
-
     given: dict[int, tuple[int, int]] = {}
     end = threading.Event()
     other = threading.Thread(target=end.wait)

@@ -5,9 +5,9 @@ goes with the next:
 
 - *held* for some steps (as PDDM does; Nagabandi et al. 2019);
 - *white*;
-- *coloured*, Gaussian noise whose power falls with frequency as f^-beta (Eberhard et al. 2023, "Pink
-  noise is all you need": pink reaches further than white, and keeps away from the bounds more than
-  brown), here mapped to uniform by its distribution function instead of clipped;
+- *coloured*, Gaussian noise whose power falls with frequency as f^-beta (Eberhard et al. 2023,
+  "Pink noise is all you need": pink reaches further than white, and keeps away from the bounds more
+  than brown), here mapped to uniform by its distribution function instead of clipped;
 - *walk*, a random walk that is reflected at the bounds, for robots that cannot follow a jump: from
   one step to the next an action changes by at most ``stride`` times its range, by any amount up to
   that with the same probability.

@@ -1,4 +1,4 @@
-"""The kinds of random actions, by name. Without numpy and torch, so that ``mbrl --help`` is quick."""
+"""The kinds of random actions, by name: without numpy and torch, for a quick ``mbrl --help``."""
 
 from __future__ import annotations
 

@@ -85,8 +85,8 @@ class Telemetry:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of ROS time per second of this machine's, over the last second [1]; NaN: not known
-        yet."""
+        """Seconds of ROS time per second of this machine's, over the last second [1]; NaN: not yet
+        known."""
         return self._factor.value(time.monotonic())
 
     @property

@@ -163,5 +163,7 @@ def test_the_mode_names_the_kind_with_the_settings_of_each(settings, kind, explo
 
 
 def test_another_kind_is_refused():
-    with pytest.raises(ValueError, match="'pink'; it must be 'held', 'white', 'coloured' or 'walk'"):
+    with pytest.raises(
+        ValueError, match="'pink'; it must be 'held', 'white', 'coloured' or 'walk'"
+    ):
         exploration('pink', LOW, HIGH, seed=0, episode=0, step=0)

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,12 +153,16 @@ def test_the_time_of_a_simulation_that_does_not_step_stands_still(probe: Probe) 
         probe.wait_until(lambda: seen[-1].real_time_factor == 0.0, 15.0, 'the time to stand still')
 
 
+def threads_of(node: NodeProcess) -> list[int]:
+    return [int(entry.name) for entry in Path(f'/proc/{node.pid}/task').iterdir()]
+
+
 def test_the_process_goes_before_others_or_says_why_not(probe: Probe) -> None:
     wanted = REAL_TIME | {'realtime.process_priority': 3}
     with controller(**wanted) as node:
         seen = statuses(probe)
         probe.wait_until(lambda: seen, 20.0, 'a status')
-        threads = [int(name) for name in os.listdir(f'/proc/{node.pid}/task')]
+        threads = threads_of(node)
         policies = {os.sched_getscheduler(thread) for thread in threads}
         if 'realtime.process_priority: priority 3' in node.output():
             assert 'not permitted' in node.output() and 'CAP_SYS_NICE' in seen[0].text
@@ -170,8 +175,9 @@ def test_the_process_goes_before_others_or_says_why_not(probe: Probe) -> None:
 
 def test_in_lockstep_there_is_no_priority(probe: Probe) -> None:
     with controller(**{'realtime.process_priority': 3}) as node:
-        probe.wait_until(lambda seen=statuses(probe): seen, 20.0, 'a status')
-        threads = [int(name) for name in os.listdir(f'/proc/{node.pid}/task')]
+        seen = statuses(probe)
+        probe.wait_until(lambda: seen, 20.0, 'a status')
+        threads = threads_of(node)
         assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
         assert 'process_priority' not in node.output()
 
