@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from mbrl_bringup import data_parser, discovery
 from mbrl_bringup.graph import LOG_LEVELS
 from mbrl_bringup.interruption import Interrupted, interrupt_at_once, remember_signals
+from mbrl_mpc.modes import MEANINGS
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -44,7 +45,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(
-        '--timeout', type=_seconds, default=5.0, metavar='S', help='how long to wait (default: 5 s)'
+        '--timeout',
+        type=_positive,
+        default=5.0,
+        metavar='S',
+        help='how long to wait (default: 5 s)',
     )
     of_one = argparse.ArgumentParser(add_help=False, parents=[asking])
     of_one.add_argument(
@@ -132,6 +137,32 @@ def make_parser() -> argparse.ArgumentParser:
     goal.add_argument(
         'values', type=float, nargs='+', metavar='X', help='the goal, as the objective takes it'
     )
+    mode = verbs.add_parser(
+        'mode',
+        parents=[of_one],
+        help='choose what decides the actions',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Choose what decides the actions, from the next control step on:\n\n'
+        + '\n'.join(f'  {name:17} {text}' for name, text in MEANINGS.items())
+        + '\n\nExploration episodes act at random in every mode; of the kind that it names, if it '
+        'names one.',
+    )
+    mode.add_argument(
+        'name', choices=MEANINGS, metavar='NAME', help='the mode, one of those listed above'
+    )
+    mode.add_argument(
+        '--every',
+        type=_integer(1),
+        metavar='N',
+        help='with every: steps that each plan is followed for (default: 1)',
+    )
+    mode.add_argument(
+        '--bound',
+        type=_positive,
+        metavar='X',
+        help='with on_error: how far a state may be from what was expected, relative to the '
+        'change expected (default: 1)',
+    )
     evaluate = verbs.add_parser(
         'evaluate',
         parents=[common],
@@ -157,7 +188,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--plots', action='store_true', help='draw pictures into the run folder as well'
     )
     evaluate.add_argument(
-        '--timeout', type=_seconds, default=120.0, metavar='S', help='how long to wait (120 s)'
+        '--timeout', type=_positive, default=120.0, metavar='S', help='how long to wait (120 s)'
     )
     data_parser.add_parser(verbs)
     return parser
@@ -201,6 +232,7 @@ def _run(arguments: argparse.Namespace) -> int:
         'retrain': _retrain,
         'replan': _replan,
         'goal': _goal,
+        'mode': _mode,
         'evaluate': _evaluate,
     }
     try:
@@ -269,6 +301,20 @@ def _goal(arguments: argparse.Namespace, terminal: Any) -> int:
     return _say(answer, answer.message, terminal)
 
 
+def _mode(arguments: argparse.Namespace, terminal: Any) -> int:
+    from mbrl_bringup.client import graph_client
+
+    for option, mode in (('every', 'every'), ('bound', 'on_error')):
+        if getattr(arguments, option) is not None and arguments.name != mode:
+            terminal.error(f'--{option} is for the mode {mode}; this is {arguments.name}')
+            return EXIT_USAGE
+    with graph_client(arguments.namespace, arguments.robot) as graph:
+        answer = graph.set_mode(
+            arguments.name, arguments.every or 1, arguments.bound or 1.0, arguments.timeout
+        )
+    return _say(answer, answer.message, terminal)
+
+
 def _evaluate(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup import evaluation_report as report
     from mbrl_bringup.client import graph_client
@@ -306,7 +352,7 @@ def _integer(low: int, high: float = math.inf) -> Any:
     return integer
 
 
-def _seconds(text: str) -> float:
+def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f'{text} must be above 0')

@@ -18,7 +18,7 @@ from mbrl_bringup.interruption import check_interrupted
 from mbrl_common.qos import LATCHED
 from mbrl_msgs.action import RunEpisodes, Train
 from mbrl_msgs.msg import ControllerStatus, TrainingStatus
-from mbrl_msgs.srv import Evaluate, Replan, Retrain, SetGoal
+from mbrl_msgs.srv import Evaluate, Replan, Retrain, SetGoal, SetMode
 
 
 class GraphError(RuntimeError):
@@ -145,6 +145,11 @@ class GraphClient:
         """Set the objective's goal; see the service."""
         request = SetGoal.Request(goal=list(goal))
         return self.call(SetGoal, f'{self._controller}/set_goal', request, timeout)
+
+    def set_mode(self, mode: str, every: int, bound: float, timeout: float) -> SetMode.Response:
+        """Choose what decides the actions; see the service."""
+        request = SetMode.Request(mode=mode, every=every, bound=bound)
+        return self.call(SetMode, f'{self._controller}/set_mode', request, timeout)
 
     def evaluate(self, source: str, horizon: int, plots: bool, timeout: float) -> Evaluate.Response:
         """Measure the model in use; see the service."""

@@ -22,7 +22,9 @@ def controller_rows(status: Any) -> Iterator[tuple[str, str]]:
     yield 'state', _name(status, _CONTROLLER)
     yield 'episode', f'{status.episode}, step {status.step}, return {status.episode_return:.1f}'
     yield 'goal', ', '.join(f'{value:g}' for value in status.goal)
+    yield 'mode', status.mode
     yield 'control rate', f'{status.control_rate:.1f} Hz'
+    yield 'real time factor', _number(status.real_time_factor)
     yield 'plan time', f'{_ms(status.plan_time_p50)} median, {_ms(status.plan_time_p95)} 95 %'
     yield 'model', f'version {status.model_version}, error {_number(status.model_error)}'
     yield 'state refused', str(status.refused_states)

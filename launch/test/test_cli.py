@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mbrl_bringup import cli
+from mbrl_mpc.modes import MEANINGS
 
-VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'evaluate', 'data')
+VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'mode', 'evaluate', 'data')
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,13 @@ def test_each_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]
     assert f'usage: mbrl {verb}' in capsys.readouterr().out
 
 
+def test_the_help_of_the_modes_explains_each_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code('mode', '--help') == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, meaning in MEANINGS.items():
+        assert f'  {name:17} {meaning}' in lines
+
+
 def test_every_option_has_a_help_text() -> None:
     verbs = next(
         action
@@ -60,6 +68,12 @@ def test_every_option_has_a_help_text() -> None:
         (('up', 'x', '--resume', 'a', '--run-folder', 'b'), 'not allowed with'),
         (('goal',), 'X'),
         (('goal', 'up'), "'up'"),
+        (('mode',), 'NAME'),
+        (('mode', 'fast'), "invalid choice: 'fast' (choose from"),
+        (('mode', 'every', '--every', '0'), '0 must be at least 1'),
+        (('mode', 'on_error', '--bound', 'nan'), 'nan must be above 0'),
+        (('mode', 'hold', '--every', '2'), '--every is for the mode every; this is hold'),
+        (('mode', 'every', '--bound', '2'), '--bound is for the mode on_error; this is every'),
         (('status', '--timeout', '0'), '0 must be above 0'),
         (('evaluate', '--horizon', '1001'), '1001 must be from 1 to 1000'),
         (('data',), 'ACTION'),

@@ -18,6 +18,7 @@ from mbrl_bringup.testing import Graph, run_episodes, running
 from mbrl_common.qos import LATCHED
 from mbrl_common.testing import Probe
 from mbrl_dynamics.bag import read_folder
+from mbrl_mpc.exploration_kinds import KINDS
 from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import Command, ControllerStatus
 from mbrl_msgs.srv import SetMode
@@ -197,3 +198,31 @@ def test_the_mode_may_be_changed_and_a_wrong_one_is_refused(graph: tuple[Graph, 
         answer = probe.call('mpc_controller/set_mode', SetMode, SetMode.Request(mode=mode))
         assert answer.success, answer.message
         probe.wait_until(lambda s=source: last_sources(commands, 10) == {s}, 5.0, mode)
+
+
+def test_each_kind_of_exploration_can_be_chosen_while_the_robot_moves(
+    graph: tuple[Graph, Probe],
+) -> None:
+    _, probe = graph
+    commands = probe.collect('command', Command)
+    planning(probe, commands)
+    usual = {}
+    for kind in KINDS:
+        mode = f'explore_{kind}'
+        answer = probe.call('mpc_controller/set_mode', SetMode, SetMode.Request(mode=mode))
+        assert answer.success and mode in answer.message
+
+        def drawn(begin: int = len(commands)) -> list[float]:
+            # what was decided before the answer may still be in force: a control period and more
+            chosen = list(commands)[begin + 10 :]
+            return [c.action[0] for c in chosen if c.source == Command.SOURCE_EXPLORATION]
+
+        probe.wait_until(lambda d=drawn: len(d()) >= 100, 15.0, f'a hundred commands of {kind}')
+        changes = np.abs(np.diff(drawn()))
+        usual[kind] = float(np.median(changes[changes > 0]))
+    # between -3 and 3: a walk's steps are below 0.6, where others jump by 1.8. Their median, as a
+    # busy machine may leave a step out, and an episode may have ended.
+    assert usual['walk'] <= 0.6 < min(usual['white'], usual['held'])
+    probe.wait_for(
+        'controller_status', ControllerStatus, lambda s: s.mode == 'explore_walk', qos=LATCHED
+    )

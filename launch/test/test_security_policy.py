@@ -11,19 +11,22 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 
 import mbrl_bringup
 from mbrl_bringup.client import GraphError, graph_client
 from mbrl_bringup.graph import GraphOptions, describe_graph
 from mbrl_bringup.tasks import params_file_of
+from mbrl_bringup.testing import PACKAGES
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_msgs.action import RunEpisodes
 
 POLICY = Path(mbrl_bringup.__file__).parent.parent / 'security' / 'policy.xml'
-NODES = describe_graph(GraphOptions(params_file_of('cartpole_swingup')))
+PARAMS = params_file_of('cartpole_swingup')
+NODES = describe_graph(GraphOptions(PARAMS))
 PROFILES = [name for node in NODES for name in (node.name, f'_{node.name}_hot_path')]
 
 
@@ -37,8 +40,17 @@ class Access:
     request: set[str] = dataclasses.field(default_factory=set)
 
     def __or__(self, other: Access) -> Access:
+        return self._each(operator.or_, other)
+
+    def __and__(self, other: Access) -> Access:
+        return self._each(operator.and_, other)
+
+    def __sub__(self, other: Access) -> Access:
+        return self._each(operator.sub, other)
+
+    def _each(self, operation: Callable[[Any, Any], Any], other: Access) -> Access:
         mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
-        return Access(*(a | b for a, b in zip(mine, theirs)))
+        return Access(*(operation(a, b) for a, b in zip(mine, theirs)))
 
 
 def allowed(node: str) -> Access:
@@ -82,45 +94,114 @@ def real(observer: Node, node: str, namespace: str = '/') -> Access:
     )
 
 
-@pytest.fixture(scope='module')
-def observer() -> Iterator[Node]:
-    """A node in a domain with the graph; a second controller takes its state from observations."""
-    params_file = params_file_of('cartpole_swingup')
-    with isolated_domain(), contextlib.ExitStack() as processes:
-        for node in NODES:
-            processes.enter_context(
-                NodeProcess(node.package, node.executable, params_file=params_file)
-            )
-        processes.enter_context(
-            NodeProcess(
-                'mbrl_mpc',
-                'mpc_controller',
-                namespace='other',
-                params_file=params_file,
-                parameters={'control.state_source': 'observation'},
-            )
-        )
-        with Probe() as probe:
-            probe.wait_until(
-                lambda: {*PROFILES} <= {*probe.node.get_node_names()}, 60.0, 'all nodes'
-            )
-            yield probe.node
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A graph, and what more is run in the namespace ``other``, so that all variants are seen."""
+
+    options: GraphOptions
+    others: dict[str, dict[str, Any]]
+    """Executables to their parameters."""
+    unused: dict[str, Access]
+    """What the policy allows a node for the sake of the other graph."""
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        with contextlib.ExitStack() as processes:
+            for node in describe_graph(self.options):
+                processes.enter_context(
+                    NodeProcess(
+                        node.package,
+                        node.executable,
+                        params_file=PARAMS,
+                        parameters=dict(node.parameters) or None,
+                    )
+                )
+            for executable, parameters in self.others.items():
+                processes.enter_context(
+                    NodeProcess(
+                        PACKAGES[executable],
+                        executable,
+                        namespace='other',
+                        params_file=PARAMS,
+                        parameters=parameters,
+                    )
+                )
+            yield
+
+
+EFFORT = '/effort_controller/commands'
+TRAJECTORY = '/joint_trajectory_controller/joint_trajectory'
+ROBOT = {  # with a body that two topics tell of, a trajectory controller, and a person beside it
+    'task.state': ['slider.position', 'hinge.position', 'base.x', 'lid.z'],
+    'objective.name': 'quadratic',
+    'realtime.enabled': True,
+    'robot.odometry_topics': ['odom'],
+    'robot.pose_topics': ['lid=pose'],
+    'robot.command_type': 'trajectory',
+    'robot.reset': 'person',
+    'use_sim_time': True,
+}
+GRAPHS = {
+    'lockstep': Graph(
+        GraphOptions(PARAMS),
+        others={'mpc_controller': {'control.state_source': 'observation'}},
+        unused={
+            'sim_bridge': Access(publish={'/diagnostics'}),
+            '_sim_bridge_hot_path': Access(subscribe={EFFORT, TRAJECTORY}),
+            'mpc_controller': Access(subscribe={'/clock'}, reply={'/mpc_controller/confirm_reset'}),
+            '_mpc_controller_hot_path': Access(publish={TRAJECTORY}, subscribe={'/odom', '/pose'}),
+        },
+    ),
+    'real time': Graph(
+        GraphOptions(PARAMS, real_time=True),
+        others={
+            'mpc_controller': ROBOT,
+            'sim_bridge': {'sim.real_time': True, 'sim.command_type': 'trajectory'},
+        },
+        unused={
+            '_sim_bridge_hot_path': Access(subscribe={'/command'}),
+            '_mpc_controller_hot_path': Access(subscribe={'/observation'}),
+        },
+    ),
+}
+
+
+@pytest.fixture(scope='module', params=GRAPHS)
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[Graph, Node]]:
+    """A graph, and a node in its domain."""
+    graph = GRAPHS[request.param]
+    with isolated_domain(), graph.running(), Probe() as probe:
+        probe.wait_until(lambda: {*PROFILES} <= {*probe.node.get_node_names()}, 60.0, 'all nodes')
+        yield graph, probe.node
 
 
 @pytest.mark.parametrize('node', PROFILES)
-def test_each_node_may_do_what_it_does_and_nothing_else(node: str, observer: Node) -> None:
+def test_each_node_may_do_what_it_does_and_nothing_else(
+    node: str, running: tuple[Graph, Node]
+) -> None:
+    graph, observer = running
+    expected = allowed(node) - graph.unused.get(node, Access())
+
     def seen() -> Access:
         found = real(observer, node)
-        if 'mpc_controller' in node:
-            with contextlib.suppress(Exception):  # the second one is not there yet
+        if any(node in (other, f'_{other}_hot_path') for other in graph.others):
+            with contextlib.suppress(NodeNameNonExistentError):  # it is not there yet
                 found |= real(observer, node, '/other')
         return found
 
-    for _ in range(100):  # discovery takes its time, and knows no end
-        if seen() == allowed(node):
+    for _ in range(300):  # discovery takes its time, and knows no end
+        if seen() == expected:
             break
         time.sleep(0.1)
-    assert seen() == allowed(node)
+    assert seen() == expected
+
+
+@pytest.mark.parametrize('node', PROFILES)
+def test_what_one_graph_has_no_use_for_another_has(node: str) -> None:
+    unused = [graph.unused.get(node, Access()) for graph in GRAPHS.values()]
+    assert functools.reduce(operator.and_, unused) == Access()
+    for each in unused:
+        assert each - allowed(node) == Access()
 
 
 class Enough(Exception):
@@ -153,6 +234,7 @@ def test_the_command_may_ask_what_it_asks_and_nothing_else() -> None:
                 lambda: graph.retrain(False, 1.0),
                 lambda: graph.replan(1.0),
                 lambda: graph.set_goal([0.0], 1.0),
+                lambda: graph.set_mode('hold', 1, 1.0, 1.0),
                 lambda: graph.evaluate('', 1, False, 1.0),
             ):
                 with pytest.raises(GraphError, match='nobody offers'):
@@ -193,5 +275,5 @@ def test_only_the_controller_may_command_and_only_the_dynamics_node_may_send_mod
         return [node for node in (*PROFILES, 'mbrl') if topic in allowed(node).publish]
 
     assert publishers('/command') == ['_mpc_controller_hot_path']
-    assert publishers('/effort_controller/commands') == ['_mpc_controller_hot_path']
+    assert publishers(EFFORT) == publishers(TRAJECTORY) == ['_mpc_controller_hot_path']
     assert publishers('/model') == ['_dynamics_hot_path']

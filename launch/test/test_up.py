@@ -178,7 +178,17 @@ def test_the_verbs_talk_to_the_graph(folder: Path) -> None:
         assert status.returncode == 0, status.stderr
         assert re.search(r'state +ready', status.stdout)
         assert re.search(r'dataset +0 steps', status.stdout)
+        assert re.search(r'real time factor +(0|-)\s', status.stdout)  # no episode runs
+        assert re.search(r'mode +closed_loop', status.stdout)
         assert ask('replan').returncode in (0, 1)
+        for mode, text in (
+            (('explore_walk',), 'explore_walk'),
+            (('every', '--every', '3'), 'every, every 3 steps'),
+            (('on_error', '--bound', '0.5'), 'on_error, bound 0.5'),
+        ):
+            answer = ask('mode', *mode)
+            assert answer.returncode == 0, answer.stderr
+            assert answer.stdout == f'from the next step on: {text}\n'
         retrain = ask('retrain')
         assert retrain.returncode == 1
         assert retrain.stderr.startswith('error: ')

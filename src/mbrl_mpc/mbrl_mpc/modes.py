@@ -5,7 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 
-NAMES = ('closed_loop', 'open_loop', 'every', 'on_error', 'explore', 'hold')
+from mbrl_mpc.exploration_kinds import KINDS
+
+MEANINGS = {
+    'closed_loop': 'a new plan for every control step',
+    'open_loop': 'a plan is followed to its end before the next is made',
+    'every': 'a new plan after `every` steps of the last',
+    'on_error': 'a new plan when a state is not what was expected, and at the end of a plan',
+    'explore': 'random actions, of the kind that robot.exploration names',
+    **{f'explore_{kind}': f'random actions, {text}' for kind, text in KINDS.items()},
+    'hold': 'the safe action',
+}
+"""Every mode, and what it does, for people."""
+NAMES = tuple(MEANINGS)
 
 
 class ModeError(ValueError):
@@ -23,7 +35,9 @@ class Mode:
             - ``every``: a new plan after ``every`` steps of the last;
             - ``on_error``: a new plan when a state differs from what was expected by more than
               ``bound``, and at the end of a plan;
-            - ``explore``: random actions;
+            - ``explore``: random actions, of the kind that the settings name;
+            - ``explore_held``, ``explore_white``, ``explore_coloured``, ``explore_walk``: random
+              actions of that kind (see ``exploration``);
             - ``hold``: the safe action.
         every: steps, at least 1.
         bound: of the one-step error, relative to the change expected; above 0.
@@ -55,7 +69,18 @@ class Mode:
     @property
     def plans(self) -> bool:
         """Whether actions come from plans."""
-        return self.name not in ('explore', 'hold')
+        return not self.explores and self.name != 'hold'
+
+    @property
+    def explores(self) -> bool:
+        """Whether actions are drawn at random."""
+        return self.name == 'explore' or self.kind is not None
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of random actions that it names; None: it names none."""
+        kind = self.name.removeprefix('explore_')
+        return kind if kind in KINDS and kind != self.name else None
 
     def due(self, steps: int, horizon: int, error: float) -> bool:
         """Whether the next plan should take effect now.

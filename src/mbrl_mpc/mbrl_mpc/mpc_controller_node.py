@@ -15,6 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import nanoseconds, to_field
 from mbrl_common.node import declare_settings, run_node
+from mbrl_common.priority import take_priority
 from mbrl_common.qos import LATCHED, RECORD, STANDARD
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc import conversions
@@ -82,6 +83,8 @@ class MpcController(LifecycleNode):
         )
         if self.settings.realtime.enabled:
             hot.every(1.0 / self.settings.realtime.command_rate, self._on_beat)
+            if refusal := take_priority(self.settings.realtime.process_priority):
+                self.warn(f'realtime.process_priority: {refusal}')
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop, or go back
         self.create_timer(0.05, self._on_tick, clock=steady)
         self.create_timer(1.0, self._on_second, clock=steady)
@@ -129,6 +132,7 @@ class MpcController(LifecycleNode):
 
     def _on_state(self, state: np.ndarray, stamp: int) -> None:
         self._telemetry.state_received()
+        self._telemetry.time_is(stamp)  # in lockstep time passes from state to state
         if self._session is not None:
             self._session.on_state(state, stamp)
 
@@ -171,6 +175,8 @@ class MpcController(LifecycleNode):
             self.hot_path.rest()
 
     def _on_tick(self) -> None:
+        if self.settings.realtime.enabled:
+            self._telemetry.time_is(self._nanoseconds())
         if self._session is not None:
             if self._action.cancelled:
                 self._session.stop(End.CANCELLED, 'cancelled on request')

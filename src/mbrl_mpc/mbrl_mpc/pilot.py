@@ -99,7 +99,8 @@ class Pilot:
             hold=settings.robot.safe_command == 'hold',
         )
         self.mode = Mode.of(settings.control.replan_every)
-        """What decides the actions of planned episodes; may be set at any time."""
+        """What decides the actions of planned episodes, and of which kind random ones are; may be
+        set at any time."""
         self.step_error = math.nan
         """Of the state observed last: how far it is from what was expected, relative to the change
         that was expected; NaN if nothing was."""
@@ -290,7 +291,7 @@ class Pilot:
     @property
     def explores(self) -> bool:
         """Whether actions are drawn at random."""
-        return self.record.explore or self.mode.name == 'explore'
+        return self.record.explore or self.mode.explores
 
     @property
     def holds(self) -> bool:
@@ -362,9 +363,10 @@ class Pilot:
         return self._action
 
     def explore_at(self, step: int) -> np.ndarray:
-        """The random action [action_dim] of a step of the episode."""
+        """The random action [action_dim] of a step of the episode: of the kind that the mode names,
+        or else the settings."""
         return exploration(
-            self._robot_settings.exploration,
+            self.mode.kind or self._robot_settings.exploration,
             self.guard.low,
             self.guard.high,
             seed=self._seed,
@@ -372,6 +374,7 @@ class Pilot:
             step=step,
             hold=self._control.exploration_hold,
             colour=self._robot_settings.exploration_colour,
+            stride=self._robot_settings.exploration_stride,
             max_steps=self._max_steps,
         )
 

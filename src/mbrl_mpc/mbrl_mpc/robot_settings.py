@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import BODY_FIELDS, TaskSettings, split_entry
+from mbrl_mpc.exploration_kinds import KINDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,15 +101,22 @@ class RobotSettings:
     )
 
     exploration: str = setting(
-        'how to act at random: held (control.exploration_hold), white, or coloured',
+        'how to act at random: held (control.exploration_hold), white, coloured, or walk',
         'held',
-        choices=('held', 'white', 'coloured'),
+        choices=tuple(KINDS),
     )
     exploration_colour: float = setting(
         'coloured: its power falls with frequency to this exponent; 0: white, 1: pink, 2: brown',
         1.0,
         ge=0.0,
         le=4.0,
+    )
+    exploration_stride: float = setting(
+        'walk: largest change from one control step to the next, as a part of the range of each '
+        'action [1]',
+        0.1,
+        ge=1e-4,
+        le=1.0,
     )
 
     reset: str = setting(

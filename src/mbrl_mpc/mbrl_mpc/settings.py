@@ -71,6 +71,13 @@ class RealtimeSettings:
         'what a plan is expected to take before one was made [s]', 0.05, ge=0.001, le=60.0
     )
     plan_timeout: float = setting('ask the planner again after [s]', 0.5, ge=0.01, le=60.0)
+    process_priority: int = setting(
+        "the process's priority before others (SCHED_FIFO), if the machine permits it; 0: an "
+        'ordinary one',
+        0,
+        ge=0,
+        le=99,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

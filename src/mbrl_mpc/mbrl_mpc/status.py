@@ -47,6 +47,7 @@ def status_message(
         goal=to_field(pilot.goal),
         model_version=record.model_version,
         control_rate=telemetry.control_rate,
+        real_time_factor=telemetry.real_time_factor,
         plan_time_p50=telemetry.plan_time(50),
         plan_time_p95=telemetry.plan_time(95),
         state_age=telemetry.state_age,
@@ -96,6 +97,7 @@ def diagnostics(status: ControllerStatus, name: str, task: str) -> DiagnosticArr
     values = {
         'mode': status.mode,
         'control rate [Hz]': status.control_rate,
+        'real time factor': round(status.real_time_factor, 3),  # nan: not known yet
         'plan time p50 [ms]': finite_or(status.plan_time_p50 * 1e3, 0.0),
         'plan time p95 [ms]': finite_or(status.plan_time_p95 * 1e3, 0.0),
         'clamped actions': status.clamped_actions,

@@ -6,7 +6,8 @@ import functools
 import numpy as np
 import pytest
 
-from mbrl_mpc.exploration import LONGEST_SERIES, exploration
+from mbrl_mpc.exploration import LONGEST_SERIES, WALK_PART, exploration
+from mbrl_mpc.modes import Mode
 from mbrl_mpc.pilot import Pilot
 
 LOW, HIGH = np.array([-1.0, 2.0]), np.array([3.0, 2.5])
@@ -39,7 +40,7 @@ def test_held_changes_every_so_many_steps_and_white_at_each():
     np.testing.assert_array_equal(white, series('held', 12, hold=1))
 
 
-@pytest.mark.parametrize('kind', ['held', 'white', 'coloured'])
+@pytest.mark.parametrize('kind', ['held', 'white', 'coloured', 'walk'])
 def test_a_step_depends_on_seed_episode_and_number_alone(kind):
     forth = series(kind, 20, max_steps=50)
     back = [
@@ -51,7 +52,7 @@ def test_a_step_depends_on_seed_episode_and_number_alone(kind):
     assert not np.isin(forth, series(kind, 20, seed=8, max_steps=50)).any()
 
 
-@pytest.mark.parametrize('kind', ['white', 'coloured'])
+@pytest.mark.parametrize('kind', ['white', 'coloured', 'walk'])
 def test_each_step_is_uniform_between_the_bounds(kind):
     """The Kolmogorov-Smirnov distance of one step over many episodes; 1.63 is 1% by chance."""
     count = 2000
@@ -103,6 +104,66 @@ def test_an_episode_longer_than_the_series_goes_on_with_another():
     exploration('coloured', LOW, HIGH, seed=0, episode=0, step=3, max_steps=1)
 
 
+@pytest.mark.parametrize('stride', [0.02, 0.3, 1.0])
+def test_a_walk_takes_steps_of_up_to_its_stride_and_reaches_both_bounds(stride):
+    actions = (series('walk', 20_000, stride=stride) - LOW) / (HIGH - LOW)
+    assert (actions >= 0).all() and (actions <= 1).all()
+    assert (actions.min(0) < 0.01).all() and (actions.max(0) > 0.99).all()
+    changes = np.abs(np.diff(actions, axis=0))
+    assert changes.max() <= stride + 1e-12
+    # away from the bounds, every change up to the stride is as probable as any other
+    inside = (np.abs(actions[:-1] - 0.5) <= 0.5 - stride).all(1) if stride < 0.5 else []
+    if np.any(inside):
+        assert changes[inside].max() > 0.99 * stride
+        np.testing.assert_allclose(changes[inside].mean(0), stride / 2, rtol=0.03)
+
+
+def test_a_walk_forgets_where_it_began_as_fast_as_reflected_diffusion_does():
+    """Its slowest wave, cos(pi x), fades by the mean of cos(pi u) at each step of u."""
+    stride, lag = 0.2, 8
+    actions = np.array([series('walk', lag + 1, episode=k, stride=stride) for k in range(3000)])
+    wave = np.cos(np.pi * (actions - LOW) / (HIGH - LOW))
+    expected = (np.sin(np.pi * stride) / (np.pi * stride)) ** lag
+    np.testing.assert_allclose(2 * (wave[:, 0] * wave[:, -1]).mean(0), expected, atol=0.05)
+
+
+def test_a_long_walk_goes_on_where_it_was():
+    draw = functools.partial(exploration, 'walk', LOW, HIGH, seed=1, episode=2, stride=0.01)
+    around = np.array([draw(step=WALK_PART * 9 + k) for k in (-2, -1, 0, 1)])
+    assert (np.abs(np.diff(around, axis=0)) <= 0.01 * (HIGH - LOW) + 1e-12).all()
+    last = draw(step=999_999)  # of the longest episode that there is
+    np.testing.assert_array_equal(last, draw(step=999_999))
+
+
+def test_joints_walk_independently():
+    actions = np.concatenate([series('walk', 5, episode=k, stride=1.0) for k in range(2000)])
+    assert abs(np.corrcoef(actions.T)[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize('explore', [True, False])
+@pytest.mark.parametrize('kind', ['held', 'white', 'coloured', 'walk'])
+def test_the_mode_names_the_kind_with_the_settings_of_each(settings, kind, explore):
+    robot = dataclasses.replace(
+        settings.robot, exploration='white', exploration_colour=2.0, exploration_stride=0.03
+    )
+    control = dataclasses.replace(settings.control, exploration_hold=3)
+    pilot = Pilot(dataclasses.replace(settings, robot=robot, control=control))
+    pilot.begin(4, 9, explore=explore, max_steps=50)
+
+    def draw(kind):
+        bounds = pilot.guard.low, pilot.guard.high
+        options = {'hold': 3, 'colour': 2.0, 'stride': 0.03, 'max_steps': 50}
+        return exploration(kind, *bounds, seed=9, episode=4, step=7, **options)
+
+    pilot.mode = Mode(f'explore_{kind}')
+    assert pilot.explores and not pilot.needs_plan
+    np.testing.assert_array_equal(pilot.explore_at(7), draw(kind))
+    pilot.mode = Mode('explore')
+    np.testing.assert_array_equal(pilot.explore_at(7), draw('white'))
+
+
 def test_another_kind_is_refused():
-    with pytest.raises(ValueError, match="'pink'; it must be 'held', 'white' or 'coloured'"):
+    with pytest.raises(
+        ValueError, match="'pink'; it must be 'held', 'white', 'coloured' or 'walk'"
+    ):
         exploration('pink', LOW, HIGH, seed=0, episode=0, step=0)

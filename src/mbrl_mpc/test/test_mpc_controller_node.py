@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition as LifecycleTransition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header
 
-from mbrl_common.qos import LATCHED
+from mbrl_common.qos import LATCHED, STANDARD
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import Command, ControllerStatus, Observation, Plan
@@ -89,6 +95,91 @@ def test_a_doubtful_state_is_refused_with_a_reason_and_the_node_goes_on(probe: P
         probe.publish('joint_states', JointState, joints(['hinge', 'slider'], [0.0] * 2, [0.0] * 2))
         fine = probe.wait_until(lambda: next((s for s in seen if math.isfinite(s.state_age)), None))
         assert fine.refused_states == 4
+
+
+REAL_TIME = {'realtime.enabled': True}
+SIM_TIME = {'use_sim_time': True}
+
+
+def pass_time(probe: Probe, speed: float, until: Callable[[], Any]) -> Any:
+    """Let the clock, and the states, go on at that speed until something holds."""
+    begin = time.monotonic()
+    clock = probe.node.create_publisher(Clock, '/clock', STANDARD)
+    states = probe.node.create_publisher(JointState, 'joint_states', STANDARD)
+    state = joints(['slider', 'hinge'], [0.0] * 2, [0.0] * 2)
+    while not (found := until()):
+        passed = time.monotonic() - begin
+        assert passed < 40.0
+        whole, rest = divmod(1_000_000_000_000 + round(passed * speed * 1e9), 1_000_000_000)
+        state.header.stamp = Time(sec=whole, nanosec=rest)
+        clock.publish(Clock(clock=state.header.stamp))
+        states.publish(state)
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'speed', 'factor'),
+    [
+        ({}, 3.0, 3.0),  # lockstep: as fast as the states say
+        (REAL_TIME | SIM_TIME, 0.5, 0.5),
+        (REAL_TIME, 0.5, 1.0),  # the node is on the wall clock, whatever others say
+    ],
+    ids=['lockstep', 'simulated clock', 'wall clock'],
+)
+def test_how_fast_ros_time_passes_is_told(
+    probe: Probe, parameters: dict[str, Any], speed: float, factor: float
+) -> None:
+    with controller(**parameters):
+        seen = statuses(probe)
+        reports = probe.collect('/diagnostics', DiagnosticArray)
+
+        def told() -> list[float]:
+            found = [s.real_time_factor for s in list(seen) if not math.isnan(s.real_time_factor)]
+            return found if len(found) >= 3 else []
+
+        found = pass_time(probe, speed, told)
+        assert np.median(found) == pytest.approx(factor, rel=0.15)
+        values = {value.key: value.value for value in reports[-1].status[0].values}
+        assert float(values['real time factor']) == pytest.approx(factor, rel=0.3)
+
+
+def test_the_time_of_a_simulation_that_does_not_step_stands_still(probe: Probe) -> None:
+    with controller():
+        seen = statuses(probe)
+        first = probe.wait_until(lambda: seen and seen[-1])
+        assert math.isnan(first.real_time_factor)  # nothing has told the time yet
+        pass_time(probe, 1.0, lambda: seen[-1].real_time_factor > 0)
+        probe.wait_until(lambda: seen[-1].real_time_factor == 0.0, 15.0, 'the time to stand still')
+
+
+def threads_of(node: NodeProcess) -> list[int]:
+    return [int(entry.name) for entry in Path(f'/proc/{node.pid}/task').iterdir()]
+
+
+def test_the_process_goes_before_others_or_says_why_not(probe: Probe) -> None:
+    wanted = REAL_TIME | {'realtime.process_priority': 3}
+    with controller(**wanted) as node:
+        seen = statuses(probe)
+        probe.wait_until(lambda: seen, 20.0, 'a status')
+        threads = threads_of(node)
+        policies = {os.sched_getscheduler(thread) for thread in threads}
+        if 'realtime.process_priority: priority 3' in node.output():
+            assert 'not permitted' in node.output() and 'CAP_SYS_NICE' in seen[0].text
+            assert policies == {os.SCHED_OTHER}
+        else:
+            assert len(threads) > 1  # the middleware's among them
+            assert policies == {os.SCHED_FIFO}
+            assert {os.sched_getparam(thread).sched_priority for thread in threads} == {3}
+
+
+def test_in_lockstep_there_is_no_priority(probe: Probe) -> None:
+    with controller(**{'realtime.process_priority': 3}) as node:
+        seen = statuses(probe)
+        probe.wait_until(lambda: seen, 20.0, 'a status')
+        threads = threads_of(node)
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
+        assert 'process_priority' not in node.output()
 
 
 def test_an_observation_of_the_wrong_length_is_refused(probe: Probe) -> None:
