@@ -26,6 +26,7 @@ from mbrl_bringup.testing import Graph, run_episodes
 from mbrl_common.qos import LATCHED, RECORD
 from mbrl_common.testing import Probe
 from mbrl_dynamics.bag import read_folder
+from mbrl_dynamics.ros_bag import RosBag
 from mbrl_msgs.msg import Command, TrainingStatus, Transition, TransitionAck
 
 BOUND = 3.0  # of the action, by the task
@@ -247,7 +248,11 @@ class Witness:
 
     def of_storage(self, folder: Path) -> list[str]:
         """What is wrong with the dataset, once the graph has ended."""
-        found = []
+        found = [
+            f'{path.name}: is not whole'
+            for path in (folder / 'data').iterdir()
+            if not RosBag(path).finished
+        ]
         numbers: dict[int, list[int]] = collections.defaultdict(list)
         for transition in read_folder(folder / 'data'):
             numbers[transition.session].append(transition.sequence)
