@@ -41,7 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
     common.add_argument(
         '--network',
         action='store_true',
-        help='see, and be seen by, other machines (default: this one alone)',
+        help='see, and be seen by, other machines (default: this one alone, where nodes that were '
+        'started again are known sooner)',
     )
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(

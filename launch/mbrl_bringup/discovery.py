@@ -2,7 +2,8 @@
 
 ROS's own way, the discovery range ``LOCALHOST``, limits who is looked for. With Fast DDS the
 sockets are still open to all: another machine that names this one as its peer joins. So with Fast
-DDS 2 a profile binds them to the loopback address. It replaces what ROS sets up for ``LOCALHOST``.
+DDS 2 a profile binds them to the loopback address. It replaces what ROS sets up for ``LOCALHOST``,
+and has nodes announce themselves more often, so that one that is started again is soon known.
 """
 
 from __future__ import annotations
@@ -37,10 +38,8 @@ def reach(network: bool, environment: Mapping[str, str], profile: bool) -> dict[
 def takes_profile() -> bool:
     """Whether the middleware in use is Fast DDS 2; the profile would leave others wide open."""
     import rclpy
-    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+    from ament_index_python.packages import get_search_paths
 
-    try:
-        get_package_prefix('fastrtps')  # the name of version 2; from 3 on it is 'fastdds'
-    except PackageNotFoundError:
-        return False
-    return rclpy.get_rmw_implementation_identifier() == 'rmw_fastrtps_cpp'
+    # Not by the index of packages: the wheels do not list it. From version 3 on it is 'fastdds'.
+    found = any((Path(prefix) / 'share' / 'fastrtps').is_dir() for prefix in get_search_paths())
+    return found and rclpy.get_rmw_implementation_identifier() == 'rmw_fastrtps_cpp'

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mbrl_bringup.discovery import reach, takes_profile
 from mbrl_bringup.tasks import params_file_of
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_msgs.action import RunEpisodes
@@ -23,19 +25,24 @@ PACKAGES = {
 
 
 class Graph:
-    """The four nodes in four processes."""
+    """The four nodes in four processes, with what ``mbrl up`` puts into their environment."""
 
     def __init__(self, seed: int, folder: Path, overrides: Mapping[str, Mapping[str, Any]]) -> None:
         self._parameters: dict[str, dict[str, Any]] = {
             name: dict(overrides.get(name, {})) for name in PACKAGES
         }
+        self._environment = reach(False, os.environ, takes_profile())
         self._parameters['dynamics'] |= {'seed': seed, 'data.folder': str(folder)}
         self.nodes = {name: self._start(name) for name in PACKAGES}
 
     def _start(self, name: str) -> NodeProcess:
         parameters = self._parameters[name] or None
         return NodeProcess(
-            PACKAGES[name], name, params_file=params_file_of(TASK), parameters=parameters
+            PACKAGES[name],
+            name,
+            params_file=params_file_of(TASK),
+            parameters=parameters,
+            env=self._environment,
         )
 
     def crash(self, name: str) -> None:

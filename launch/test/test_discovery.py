@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
+import statistics
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +38,51 @@ def test_what_was_asked_for_wins_over_what_is_set_and_that_over_the_default() ->
         assert reach(False, {RANGE: 'OFF'}, profile) == {}
         assert reach(False, {'ROS_STATIC_PEERS': '10.0.0.2'}, profile) == {RANGE: 'LOCALHOST'}
         assert reach(False, {PROFILES[0]: 'mine.xml'}, profile) == {RANGE: 'LOCALHOST'}
+
+
+def test_the_profile_is_taken_where_fast_dds_2_runs() -> None:
+    with isolated_domain(), Probe():
+        loaded = Path('/proc/self/maps').read_text()
+    assert takes_profile() == ('libfastrtps.so.2' in loaded)
+
+
+def test_nothing_is_taken_for_fast_dds_2_that_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'share' / 'fastdds').mkdir(parents=True)
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    assert not takes_profile()
+
+
+@pytest.mark.skipif(not takes_profile(), reason='the profile is for Fast DDS 2')
+def test_a_node_announces_itself_often_and_is_soon_forgotten_when_it_was_killed() -> None:
+    params_file = params_file_of('cartpole_swingup')
+    with (
+        isolated_domain() as domain,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener,
+        Probe() as probe,
+    ):
+        # Where the 31st participant of the domain would listen, by the RTPS specification
+        listener.bind(('127.0.0.1', 7400 + 250 * domain + 10 + 2 * 30))
+        listener.settimeout(20.0)
+        environment = reach(False, {}, True)
+        with NodeProcess(
+            'mbrl_sim_bridge', 'sim_bridge', params_file=params_file, env=environment
+        ) as node:
+            heard = []
+            while len(heard) < 15:  # the first ones are a burst
+                assert listener.recv(1 << 16)[:4] == b'RTPS'
+                heard.append(time.monotonic())
+            pauses = [after - before for before, after in itertools.pairwise(heard[5:])]
+            assert 0.2 < statistics.median(pauses) < 1.5
+
+            def known() -> bool:
+                return 'sim_bridge' in probe.node.get_node_names()
+
+            probe.wait_until(known, 10.0, 'the node')
+            node.kill()
+            # 20 s by default
+            probe.wait_until(lambda: not known(), 12.0, 'the end of the node that was killed')
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ class Recorder:
         self.errors = 0
         self._failing = False
         self._open: dict[tuple[str, int], tuple[int, EpisodeBag]] = {}
+        self._senders: set[tuple[str, int]] = set()
         self._unfinished: list[Path] = []  # ended while the disk was full
 
     def load(self) -> Iterator[tuple[Path, Transitions]]:
@@ -74,6 +75,7 @@ class Recorder:
             bag = None
         try:
             if bag is None:
+                self._finish_those_before(sender)
                 bag = EpisodeBag(self.folder, transition.episode)
                 self._open[sender] = transition.episode, bag
             bag.write(transition)
@@ -96,6 +98,19 @@ class Recorder:
             self._finish(sender)
         while self._finish_an_older_one():
             pass
+
+    def _finish_those_before(self, sender: tuple[str, int]) -> None:
+        """A robot's new session is its controller started again: the one before, which crashed,
+        will end no episode any more. What it sent and comes late gets a bag of its own."""
+        if sender in self._senders:
+            return
+        self._senders.add(sender)
+        robot, _ = sender
+        for other in [each for each in self._open if each[0] == robot]:
+            path = self._open[other][1].path
+            self._finish(other)
+            if path not in self._unfinished:
+                log.info('%s: finished; it was cut off, as %s was started again', path, robot)
 
     def _finish(self, sender: tuple[str, int]) -> None:
         _, bag = self._open.pop(sender)

@@ -20,11 +20,12 @@ pytest.importorskip('rclpy')
 pytest.importorskip('mbrl_msgs')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from mcap.reader import make_reader
 
 from mbrl_common.messages import to_field
 from mbrl_common.qos import LATCHED, RECORD
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
-from mbrl_dynamics.bag import read_folder
+from mbrl_dynamics.bag import bags, read_folder
 from mbrl_dynamics.model import DynamicsModel
 from mbrl_dynamics.training import TrainingError
 from mbrl_dynamics.transition import Transition
@@ -287,6 +288,36 @@ def test_a_kill_loses_nothing_acknowledged_and_the_model_is_there_again(
         assert ack.training_due, 'three before the kill and five after it'
         b.wait_for_model(2)
     assert [t.sequence for t in read_folder(tmp_path / 'data')] == list(range(28))
+
+
+def test_the_bag_that_a_kill_cut_off_is_whole_after_the_next_start_which_says_so_once(
+    tmp_path: Path, make_transition: Make
+) -> None:
+    def whole() -> list[bool]:
+        return [is_whole(path) for path in bags(tmp_path / 'data')]
+
+    with bench(tmp_path, **NO_TRAINING) as b:
+        b.send(*[make_transition(number, length=5) for number in range(8)])
+        b.node.kill()
+        assert whole() == [True, False]
+        (cut,) = [path for path in bags(tmp_path / 'data') if not is_whole(path)]
+        b.start()
+        assert whole() == [True, True]
+        assert b.node.output().count('finished; its recording had been cut off') == 1
+        assert f'{cut}: finished' in b.node.output()
+        b.send(make_transition(8, length=5))
+        assert whole().count(False) == 1
+        b.node.stop()
+        b.start()
+        assert 'cut off' not in b.node.output()
+    assert [t.sequence for t in read_folder(tmp_path / 'data')] == list(range(9))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a bag has the summary that other tools look for."""
+    with path.open('rb') as file, contextlib.suppress(Exception):
+        return make_reader(file).get_summary() is not None
+    return False
 
 
 def test_kills_while_transitions_stream_in_lose_nothing_acknowledged(

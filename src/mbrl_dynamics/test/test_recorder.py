@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import random
 import signal
@@ -105,6 +106,39 @@ def test_killed_at_any_moment_it_loses_nothing_that_it_said_is_stored(
     assert sum(acknowledged.values()) > 50
     assert sum(len(part) for _, part in Recorder(folder).load()) == sum(map(len, found.values()))
     assert stored_for_others(folder) == found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a bag has the summary that others' tools look for."""
+    with path.open('rb') as file, contextlib.suppress(Exception):
+        return make_reader(file).get_summary() is not None
+    return False
+
+
+def test_the_bag_of_a_session_that_crashed_is_finished_when_its_robot_begins_another(
+    tmp_path: Path, make_transition: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write(robot: str, session: int, number: int) -> None:
+        transition = make_transition(number)
+        assert recorder.write(dataclasses.replace(transition, robot=robot, session=session))
+
+    recorder = Recorder(tmp_path)
+    for number in range(5):
+        write('/a', 1, number)
+        write('/b', 2, number)
+    of_a, of_b = bags(tmp_path)
+    with caplog.at_level(logging.INFO):
+        write('/a', 3, 0)
+        assert is_whole(of_a) and not is_whole(of_b)
+        write('/a', 3, 1)
+        write('/a', 1, 5)  # it was still under way
+        write('/a', 3, 2)
+    assert [record.getMessage() for record in caplog.records] == [
+        f'{of_a}: finished; it was cut off, as /a was started again'
+    ]
+    recorder.close()
+    assert all(map(is_whole, bags(tmp_path)))
+    assert stored_for_others(tmp_path) == {1: {*range(6)}, 2: {*range(5)}, 3: {*range(3)}}
 
 
 def test_all_is_loaded_in_order_with_the_place_it_comes_from(
