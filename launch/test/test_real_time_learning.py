@@ -295,9 +295,7 @@ def test_a_training_that_diverges_fails_with_a_code_and_the_old_model_stays(flig
         wild.next_state[2] = 1e200
         flight.probe.publish('transition', Transition, wild, RECORD)
     flight.probe.wait_until(
-        lambda: (
-            sum(t.robot == '/another_robot' for t in read_folder(flight.folder / 'data')) == 60
-        ),
+        lambda: sum(t.robot == '/another_robot' for t in read_folder(flight.folder / 'data')) == 60,
         20.0,
         'the data',
     )
@@ -319,5 +317,3 @@ def test_through_all_this_commands_were_within_bounds_and_the_limit_of_their_rat
     assert_within_bounds(flight.commands)
     assert_within_rate(flight.commands, MAX_RATE)
     assert_plans_end(flight.commands, HORIZON)
-
-
