@@ -1,4 +1,4 @@
-"""For tests: the graph in real time with a robot that has delays, and what must be true of commands.
+"""For tests: the graph in real time with a robot that has delays, and what commands must be.
 
 What is asked of commands is judged by themselves, one after the other, not by when they arrive
 here: so it holds on a machine that is busy.
@@ -7,6 +7,7 @@ here: so it holds on a machine that is busy.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def assert_within_rate(commands: Sequence[Command], rate: float) -> None:
     """No action is further from the one before than ``rate`` [1/s] lets it in a control period;
     the safe command alone may be: it is for when nothing else is."""
     largest = rate * PERIOD * 1e-9 * (1 + 1e-9)
-    for before, after in zip(commands, commands[1:]):
+    for before, after in itertools.pairwise(commands):
         if after.source != Command.SOURCE_SAFE:
             change = abs(after.action[0] - before.action[0])
             assert change <= largest, f'{change} after {before}'

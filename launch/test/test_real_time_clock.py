@@ -16,7 +16,6 @@ from mbrl_bringup.testing_real_time import (
     overridden,
 )
 from mbrl_bringup.testing_wire import (
-    Relay,
     clock_relay,
     honest,
     joint_state_relay,

@@ -1,5 +1,5 @@
-"""The whole graph in real time, and a robot whose states cannot be believed: it is commanded nothing
-that goes by them, and control resumes by itself when they can."""
+"""The whole graph in real time, and a robot whose states cannot be believed: no command goes by
+them, and control resumes by itself when they can."""
 
 from __future__ import annotations
 
