@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import Float64MultiArray
 
-from mbrl_bringup.testing import Graph, Remaps, run_episodes, running
+from mbrl_bringup.testing import PACKAGES, Graph, Remaps, run_episodes, running
 from mbrl_common.messages import nanoseconds
 from mbrl_common.qos import LATCHED, RECORD
 from mbrl_common.testing import GoalResult, Probe
 from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import Command, ControllerStatus, Transition
+from mbrl_msgs.srv import Retrain
 
 PERIOD = 40_000_000  # control period [ns]
 RATE = 100  # commands per second
@@ -40,12 +41,17 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 }
 # An episode does not end by itself while something is tried on it.
 LONG = {'task.max_steps': 10_000}
+# As little as a busy machine records of a short one.
+LITTLE = {'training.min_transitions': 20}
 
 
 def overridden(**nodes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """``OVERRIDES`` with long episodes, and more parameters by node."""
-    names = ('sim_bridge', 'dynamics', 'planner', 'mpc_controller')
-    return {name: {**OVERRIDES.get(name, {}), **LONG, **nodes.get(name, {})} for name in names}
+    common = {'dynamics': {**LONG, **LITTLE}}
+    return {
+        name: {**OVERRIDES.get(name, {}), **common.get(name, LONG), **nodes.get(name, {})}
+        for name in PACKAGES
+    }
 
 
 def planning(probe: Probe, commands: list[Command], episodes: int = 5) -> GoalResult:
@@ -143,8 +149,12 @@ class Flight:
         """Have a first model, from a short random episode."""
         if self._trained:
             return
-        result = self.run(exploration_episodes=1, max_steps=75).result(60.0)
+        result = self.run(exploration_episodes=1, max_steps=100).result(60.0)
         assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+        # The end of the episode makes a training due, if it was recorded; this one surely comes.
+        answer = self.probe.call('dynamics/retrain', Retrain, Retrain.Request())
+        assert answer.success, answer.message
+        self.graph.nodes['planner'].wait_for_output('in use', 40.0)
         self._trained = True
 
     def fly(self, episodes: int = 20) -> GoalResult:

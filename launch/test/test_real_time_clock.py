@@ -30,8 +30,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 OVERRIDES = overridden(
+    sim_bridge={'sim.state_rate': 125.0, 'sim.clock_rate': 200.0},
     mpc_controller={
         'use_sim_time': True,
+        'realtime.command_rate': 50.0,  # no finer than the clock that is heard
+        'robot.clock_tolerance': 0.2,
         'control.max_action_rate': MAX_RATE,
         'robot.max_age': 0.5,  # the machine may be busy
         'robot.state_timeout': 0.3,
