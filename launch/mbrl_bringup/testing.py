@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,21 @@ PACKAGES = {
     'planner': 'mbrl_planner',
     'mpc_controller': 'mbrl_mpc',
 }
+Remaps = Mapping[str, Sequence[tuple[str, str]]]
+"""Name of a node to its remappings, each from and to."""
 
 
 class Graph:
     """The four nodes in four processes, with what ``mbrl up`` puts into their environment."""
 
-    def __init__(self, seed: int, folder: Path, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        overrides: Mapping[str, Mapping[str, Any]],
+        remaps: Remaps | None = None,
+    ) -> None:
+        self._remaps = remaps or {}
         self._parameters: dict[str, dict[str, Any]] = {
             name: dict(overrides.get(name, {})) for name in PACKAGES
         }
@@ -43,6 +52,7 @@ class Graph:
             params_file=params_file_of(TASK),
             parameters=parameters,
             env=self._environment,
+            remaps=self._remaps.get(name, ()),
         )
 
     def crash(self, name: str) -> None:
@@ -52,6 +62,11 @@ class Graph:
     def restart(self, name: str) -> None:
         """Start a node again that has ended."""
         self.nodes[name] = self._start(name)
+
+    def restart_with(self, name: str, parameters: Mapping[str, Any]) -> None:
+        """The same, with more parameters, or others."""
+        self._parameters[name] |= parameters
+        self.restart(name)
 
     def crash_and_restart(self, name: str) -> None:
         """SIGKILL a node, and start it again."""
@@ -70,11 +85,14 @@ class Graph:
 
 @contextlib.contextmanager
 def running(
-    seed: int, folder: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None
+    seed: int,
+    folder: Path,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    remaps: Remaps | None = None,
 ) -> Iterator[tuple[Graph, Probe]]:
     """The graph, and a probe in its domain."""
     with isolated_domain(), Probe() as probe:
-        graph = Graph(seed, folder, overrides or {})
+        graph = Graph(seed, folder, overrides or {}, remaps)
         try:
             yield graph, probe
         except BaseException:

@@ -1,228 +1,319 @@
-"""The whole graph in real time, over DDS, with a robot that has delays: what fails, what then."""
+"""The whole graph in real time, over DDS, with a robot that has delays: nodes that die, other
+controllers, requests, and who may command.
+
+What the robot's states, the clock, the plans and the disk do wrong is in the files beside this one.
+"""
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition as Lifecycle
 from lifecycle_msgs.srv import ChangeState
-from sensor_msgs.msg import JointState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters, SetParameters
 from std_msgs.msg import Float64MultiArray
 
-from mbrl_bringup.testing import Graph, run_episodes, running
-from mbrl_common.qos import LATCHED
-from mbrl_common.testing import Probe
+from mbrl_bringup.testing_real_time import (
+    PERIOD,
+    Flight,
+    assert_safe,
+    assert_within_bounds,
+    assert_within_rate,
+    in_flight,
+    last_sources,
+    overridden,
+)
+from mbrl_common.qos import LATCHED, STANDARD
 from mbrl_dynamics.bag import read_folder
 from mbrl_mpc.exploration_kinds import KINDS
 from mbrl_msgs.action import RunEpisodes
-from mbrl_msgs.msg import Command, ControllerStatus
-from mbrl_msgs.srv import SetMode
+from mbrl_msgs.msg import Command, ControllerStatus, Goal
+from mbrl_msgs.srv import SetGoal, SetMode
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-PERIOD = 40_000_000
-ROBOT: dict[str, Any] = {
-    'sim.real_time': True,
-    'sim.state_latency': 0.01,
-    'sim.state_jitter': 0.002,
-    'sim.position_noise': 0.001,
-    'sim.state_drop': 0.01,
-    'sim.command_drop': 0.01,
-}
-OVERRIDES: dict[str, dict[str, Any]] = {
-    'sim_bridge': ROBOT,
-    'mpc_controller': {'realtime.enabled': True, 'control.ack_timeout': 0.5},
-    'dynamics': {'training.updates_after_episode': 300, 'training.every_steps': 0},
-}
+MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flight]:
+    overrides = overridden(mpc_controller={'control.max_action_rate': MAX_RATE})
+    with in_flight(tmp_path_factory.mktemp('run'), overrides) as flight:
+        yield flight
 
 
 @pytest.fixture
-def graph(tmp_path: Path) -> Iterator[tuple[Graph, Probe]]:
-    with running(0, tmp_path, OVERRIDES) as both:
-        yield both
+def flight(shared: Flight) -> Iterator[Flight]:
+    yield shared
+    print(shared.graph.output()[-20_000:])
+    shared.land()
 
 
-def planning(probe: Probe, commands: list[Command], episodes: int = 5) -> Any:
-    """Begin planned episodes after a random one; returns the goal once it is under way."""
-    goal = run_episodes(probe, episodes=episodes, exploration_episodes=1, seed=0)
-    probe.wait_until(
-        lambda: commands and commands[-1].source == Command.SOURCE_PLAN, 40.0, 'a planned command'
-    )
-    return goal
+def set_mode(flight: Flight, mode: str) -> Any:
+    return flight.probe.call('mpc_controller/set_mode', SetMode, SetMode.Request(mode=mode))
 
 
-def last_sources(commands: list[Command], count: int) -> set[int]:
-    """Where the last few commands came from."""
-    return {command.source for command in list(commands)[-count:]}
+def change_state(flight: Flight, transition: int) -> bool:
+    request = ChangeState.Request()
+    request.transition.id = transition
+    return bool(flight.probe.call('mpc_controller/change_state', ChangeState, request).success)
 
 
-def test_commands_keep_their_rate_and_bounds_and_transitions_their_period(
-    graph: tuple[Graph, Probe], tmp_path: Path
-) -> None:
-    _, probe = graph
-    commands = probe.collect('command', Command)
-    result = run_episodes(probe, episodes=2, exploration_episodes=1, seed=0).result(90.0)
+def test_commands_keep_their_rate_and_bounds_and_transitions_their_period(flight: Flight) -> None:
+    begin = len(flight.commands)
+    result = flight.run(2, exploration_episodes=1, max_steps=200, seed=0).result(90.0)
     assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
-    assert all(abs(command.action[0]) <= 3.0 for command in commands)
+    commands = flight.commands[begin:]
+    assert_within_bounds(commands)
     # 2 x 8 s at 100 Hz, less a tenth for a machine that is busy
     acting = [c for c in commands if c.source != Command.SOURCE_SAFE]
     assert len(acting) > 1440
-    probe.wait_until(lambda: len(read_folder(tmp_path / 'data')) > 300, 20.0, 'the transitions')
-    for each in read_folder(tmp_path / 'data'):
+    folder = flight.folder / 'data'
+    flight.probe.wait_until(lambda: len(read_folder(folder)) > 300, 20.0, 'the transitions')
+    for each in read_folder(folder):
         assert each.next_stamp - each.stamp == PERIOD
 
 
-def test_a_killed_planner_leaves_the_plan_then_the_safe_command_and_takes_over_again(
-    graph: tuple[Graph, Probe],
-) -> None:
-    nodes, probe = graph
-    commands = probe.collect('command', Command)
-    planning(probe, commands)
-    nodes.crash('planner')
-    probe.wait_until(
-        lambda: last_sources(commands, 20) == {Command.SOURCE_SAFE}, 5.0, 'the safe command'
-    )
-    assert all(c.action[0] == 0.0 for c in list(commands)[-20:])
-    status = probe.wait_for(
-        'controller_status',
-        ControllerStatus,
-        lambda s: s.state == ControllerStatus.WAITING_FOR_PLANNER,
-        qos=LATCHED,
-    )
-    assert status.mode == 'closed_loop'
-    nodes.restart('planner')
-    nodes.nodes['planner'].wait_for_output('in use')
-    probe.wait_until(
-        lambda: last_sources(commands, 20) == {Command.SOURCE_PLAN}, 5.0, 'planned commands'
-    )
-
-
-def test_a_killed_dynamics_node_loses_nothing_and_control_goes_on(
-    graph: tuple[Graph, Probe], tmp_path: Path
-) -> None:
-    nodes, probe = graph
-    commands = probe.collect('command', Command)
-    goal = planning(probe, commands, episodes=2)
-    nodes.crash('dynamics')
-    before = len(commands)
-    probe.wait_until(lambda: len(commands) > before + 100, 10.0, 'a hundred commands')
-    assert last_sources(commands, 20) == {Command.SOURCE_PLAN}
-    nodes.restart('dynamics')
-    result = goal.result(60.0)
-    assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
-    recorded = [t for t in read_folder(tmp_path / 'data') if t.episode == 1]
-    assert len(recorded) == result.episodes[1].steps or len(recorded) >= 190
-    numbers = sorted(t.sequence for t in recorded)
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
-def test_without_states_the_safe_command_is_sent_and_control_resumes_with_them(
-    graph: tuple[Graph, Probe],
-) -> None:
-    nodes, probe = graph
-    commands = probe.collect('command', Command)
-    planning(probe, commands)
-    nodes.crash('sim_bridge')
-    probe.wait_until(
-        lambda: last_sources(commands, 20) == {Command.SOURCE_SAFE}, 5.0, 'the safe command'
-    )
-    nodes.restart('sim_bridge')
-    nodes.nodes['sim_bridge'].wait_for_output('simulating')
-    probe.wait_until(
-        lambda: last_sources(commands, 20) == {Command.SOURCE_PLAN}, 10.0, 'planned commands'
-    )
-
-
-def test_a_state_that_cannot_be_is_refused_and_never_acted_on(graph: tuple[Graph, Probe]) -> None:
-    _, probe = graph
-    commands = probe.collect('command', Command)
-    planning(probe, commands)
-    now = time.time_ns()
-    bad = JointState(name=['slider', 'hinge'], position=[np.nan, 0.0], velocity=[0.0, 0.0])
-    bad.header.stamp.sec, bad.header.stamp.nanosec = divmod(now, 1_000_000_000)
-    for _ in range(20):
-        probe.publish('joint_states', JointState, bad)
-        time.sleep(0.02)
-    status = probe.wait_for(
-        'controller_status', ControllerStatus, lambda s: s.refused_states >= 20, qos=LATCHED
-    )
-    assert np.isfinite([c.action[0] for c in commands]).all()
-    assert status.state == ControllerStatus.RUNNING
-
-
-def test_another_commander_is_noticed_and_ends_the_episodes(graph: tuple[Graph, Probe]) -> None:
-    _, probe = graph
-    commands = probe.collect('command', Command)
-    goal = planning(probe, commands)
-    probe.publish('effort_controller/commands', Float64MultiArray, Float64MultiArray(data=[1.0]))
-    result = goal.result(10.0)
-    assert result.error_code == RunEpisodes.Result.OTHER_COMMANDER
-    assert 'another controller commands this robot' in result.error_msg
-    assert commands[-1].source == Command.SOURCE_SAFE
-    refused = run_episodes(probe, episodes=1, exploration_episodes=1, seed=0).result(10.0)
-    assert refused.error_code == RunEpisodes.Result.OTHER_COMMANDER
-
-
-def test_deactivation_leaves_the_safe_command(graph: tuple[Graph, Probe]) -> None:
-    _, probe = graph
-    commands = probe.collect('command', Command)
-    goal = planning(probe, commands)
-    request = ChangeState.Request()
-    request.transition.id = Lifecycle.TRANSITION_DEACTIVATE
-    assert probe.call('mpc_controller/change_state', ChangeState, request).success
-    assert goal.result(10.0).error_code == RunEpisodes.Result.DEACTIVATED
-    time.sleep(0.5)
-    count = len(commands)
-    assert commands[-1].source == Command.SOURCE_SAFE and commands[-1].action[0] == 0.0
-    time.sleep(0.5)
-    assert len(commands) == count
-
-
-def test_the_mode_may_be_changed_and_a_wrong_one_is_refused(graph: tuple[Graph, Probe]) -> None:
-    _, probe = graph
-    commands = probe.collect('command', Command)
-    planning(probe, commands)
-    refused = probe.call('mpc_controller/set_mode', SetMode, SetMode.Request(mode='fast'))
+def test_the_mode_may_be_changed_and_a_wrong_one_is_refused(flight: Flight) -> None:
+    flight.fly()
+    refused = set_mode(flight, 'fast')
     assert refused.error_code == SetMode.Response.INVALID_MODE
     assert 'closed_loop, open_loop' in refused.message
     for mode, source in (
         ('hold', Command.SOURCE_SAFE),
         ('explore', Command.SOURCE_EXPLORATION),
         ('open_loop', Command.SOURCE_PLAN),
+        ('closed_loop', Command.SOURCE_PLAN),
     ):
-        answer = probe.call('mpc_controller/set_mode', SetMode, SetMode.Request(mode=mode))
+        answer = set_mode(flight, mode)
         assert answer.success, answer.message
-        probe.wait_until(lambda s=source: last_sources(commands, 10) == {s}, 5.0, mode)
+        flight.wait_for_source(source, 10)
 
 
-def test_each_kind_of_exploration_can_be_chosen_while_the_robot_moves(
-    graph: tuple[Graph, Probe],
-) -> None:
-    _, probe = graph
-    commands = probe.collect('command', Command)
-    planning(probe, commands)
+def test_each_kind_of_exploration_can_be_chosen_while_the_robot_moves(flight: Flight) -> None:
+    flight.fly()
     usual = {}
     for kind in KINDS:
         mode = f'explore_{kind}'
-        answer = probe.call('mpc_controller/set_mode', SetMode, SetMode.Request(mode=mode))
+        answer = set_mode(flight, mode)
         assert answer.success and mode in answer.message
 
-        def drawn(begin: int = len(commands)) -> list[float]:
+        def drawn(begin: int = len(flight.commands)) -> list[float]:
             # what was decided before the answer may still be in force: a control period and more
-            chosen = list(commands)[begin + 10 :]
+            chosen = list(flight.commands)[begin + 10 :]
             return [c.action[0] for c in chosen if c.source == Command.SOURCE_EXPLORATION]
 
-        probe.wait_until(lambda d=drawn: len(d()) >= 100, 15.0, f'a hundred commands of {kind}')
+        flight.probe.wait_until(
+            lambda d=drawn: len(d()) >= 100, 15.0, f'a hundred commands of {kind}'
+        )
         changes = np.abs(np.diff(drawn()))
         usual[kind] = float(np.median(changes[changes > 0]))
     # between -3 and 3: a walk's steps are below 0.6, where others jump by 1.8. Their median, as a
     # busy machine may leave a step out, and an episode may have ended.
     assert usual['walk'] <= 0.6 < min(usual['white'], usual['held'])
-    probe.wait_for(
-        'controller_status', ControllerStatus, lambda s: s.mode == 'explore_walk', qos=LATCHED
+    flight.wait_for_status(lambda s: s.mode == 'explore_walk', 'the mode')
+
+
+def test_goals_and_parameters_that_cannot_be_are_refused_in_flight(flight: Flight) -> None:
+    goal = flight.fly()
+    name = 'control.max_action_rate'
+    for node, parameter, value, complaint in (
+        ('mpc_controller', name, 1e9, f'read-only parameter: {name}'),
+        ('mpc_controller', 'control.no_such', 1.0, 'control.no_such'),
+        ('planner', 'planner.no_such', 1.0, 'planner.no_such'),
+    ):
+        new = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+        request = SetParameters.Request(parameters=[Parameter(name=parameter, value=new)])
+        answer = flight.probe.call(f'{node}/set_parameters', SetParameters, request).results[0]
+        assert not answer.successful and complaint in answer.reason
+    weights = ParameterValue(
+        type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=['no_such_term=1.0']
     )
+    request = SetParameters.Request(parameters=[Parameter(name='objective.weights', value=weights)])
+    answer = flight.probe.call('planner/set_parameters', SetParameters, request).results[0]
+    assert not answer.successful and 'no_such_term' in answer.reason
+    values = flight.probe.call(
+        'mpc_controller/get_parameters', GetParameters, GetParameters.Request(names=[name])
+    ).values
+    assert values[0].double_value == MAX_RATE
+
+    refused = flight.probe.call(
+        'mpc_controller/set_goal', SetGoal, SetGoal.Request(goal=[1.0, 2.0, 3.0])
+    )
+    assert refused.error_code == SetGoal.Response.INVALID_GOAL
+    flight.probe.publish('goal', Goal, Goal(goal=[float('nan')]), LATCHED)
+    status = flight.wait_for_status(lambda s: 'goal' in s.text, 'what is said of the goal')
+    assert list(status.goal) == [0.0]
+    flight.wait_for_source(Command.SOURCE_PLAN)
+    assert not goal.done
+
+
+def test_a_second_run_is_refused_and_the_first_goes_on(flight: Flight) -> None:
+    goal = flight.fly()
+    refused = flight.run(1).result(10.0)
+    assert refused.error_code == RunEpisodes.Result.BUSY
+    flight.wait_for_source(Command.SOURCE_PLAN)
+    assert not goal.done
+
+
+def test_cancelling_leaves_the_safe_command(flight: Flight) -> None:
+    goal = flight.fly()
+    goal.cancel()
+    assert goal.result(10.0).error_code == RunEpisodes.Result.CANCELLED
+    assert_nothing_follows_the_safe_command(flight)
+
+
+def assert_nothing_follows_the_safe_command(flight: Flight) -> None:
+    """On both topics: that of the suite, and that of the robot's own controller."""
+    time.sleep(0.5)
+    counts = len(flight.commands), len(flight.efforts)
+    assert_safe(flight.commands[-1:])
+    assert list(flight.efforts[-1].data) == [0.0]
+    time.sleep(0.5)
+    assert (len(flight.commands), len(flight.efforts)) == counts
+
+
+def test_deactivation_leaves_the_safe_command(flight: Flight) -> None:
+    goal = flight.fly()
+    assert change_state(flight, Lifecycle.TRANSITION_DEACTIVATE)
+    assert goal.result(10.0).error_code == RunEpisodes.Result.DEACTIVATED
+    assert_nothing_follows_the_safe_command(flight)
+    count = len(flight.commands)
+    refused = flight.run(1, exploration_episodes=1).result(10.0)
+    assert refused.error_code == RunEpisodes.Result.NOT_ACTIVE
+    assert len(flight.commands) == count
+    assert change_state(flight, Lifecycle.TRANSITION_ACTIVATE)
+    flight.fly()
+
+
+def test_another_commander_is_noticed_and_ends_the_episodes(flight: Flight) -> None:
+    goal = flight.fly()
+    other = flight.probe.node.create_publisher(
+        Float64MultiArray, 'effort_controller/commands', STANDARD
+    )
+    try:
+        result = goal.result(20.0)
+        assert result.error_code == RunEpisodes.Result.OTHER_COMMANDER
+        assert 'another controller commands this robot' in result.error_msg
+        assert_nothing_follows_the_safe_command(flight)
+        count = len(flight.commands)
+        refused = flight.run(1, exploration_episodes=1).result(10.0)
+        assert refused.error_code == RunEpisodes.Result.OTHER_COMMANDER
+        assert len(flight.commands) == count
+    finally:
+        flight.probe.node.destroy_publisher(other)
+
+    def accepted() -> bool:
+        goal = flight.run(1, exploration_episodes=1, max_steps=5)
+        return bool(goal.result(20.0).error_code == RunEpisodes.Result.NONE)
+
+    flight.probe.wait_until(accepted, 20.0, 'a run once the other is gone')
+
+
+def test_a_killed_planner_leaves_the_plan_then_the_safe_command_and_takes_over_again(
+    flight: Flight,
+) -> None:
+    goal = flight.fly()
+    flight.graph.crash('planner')
+    flight.wait_for_source(Command.SOURCE_SAFE)
+    assert_safe(flight.commands[-20:])
+    status = flight.wait_for_status(
+        lambda s: s.state == ControllerStatus.WAITING_FOR_PLANNER, 'waiting for the planner'
+    )
+    assert status.mode == 'closed_loop'
+    flight.graph.restart('planner')
+    flight.graph.nodes['planner'].wait_for_output('in use', 40.0)
+    flight.wait_for_source(Command.SOURCE_PLAN)
+    assert not goal.done
+
+
+def test_a_killed_dynamics_node_loses_nothing_and_control_goes_on(flight: Flight) -> None:
+    flight.train()
+    begin = len(flight.commands)
+    goal = flight.run(1, max_steps=200)
+    probe = flight.probe
+    probe.wait_until(
+        lambda: last_sources(flight.commands[begin:], 5) == {Command.SOURCE_PLAN}, 40.0, 'a plan'
+    )
+    flight.graph.crash('dynamics')
+    before = len(flight.commands)
+    probe.wait_until(lambda: len(flight.commands) > before + 100, 10.0, 'a hundred commands')
+    assert last_sources(flight.commands, 20) == {Command.SOURCE_PLAN}
+    flight.graph.restart('dynamics')
+    result = goal.result(60.0)
+    assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+    # the episode waits for what is not stored, but not for ever: it may come after its end
+    flight.wait_for_status(lambda s: s.unacknowledged == 0, 'all to be stored', 40.0)
+    recorded = [
+        t for t in read_folder(flight.folder / 'data') if t.episode == result.episodes[0].episode
+    ]
+    assert len(recorded) == result.episodes[0].steps or len(recorded) >= 190
+    numbers = sorted(t.sequence for t in recorded)
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_without_states_the_safe_command_is_sent_and_control_resumes_with_them(
+    flight: Flight,
+) -> None:
+    diagnostics = flight.probe.collect('/diagnostics', DiagnosticArray)
+    goal = flight.fly()
+    flight.graph.crash('sim_bridge')
+    flight.wait_for_source(Command.SOURCE_SAFE)
+    assert_safe(flight.commands[-20:])
+    flight.probe.wait_until(
+        lambda: any(
+            status.name == '/mpc_controller'
+            and status.level == DiagnosticStatus.WARN
+            and status.message == 'waiting for a state'
+            for message in list(diagnostics)
+            for status in message.status
+        ),
+        10.0,
+        'a warning among the diagnostics',
+    )
+    flight.graph.restart('sim_bridge')
+    flight.graph.nodes['sim_bridge'].wait_for_output('simulating', 40.0)
+    flight.wait_for_source(Command.SOURCE_PLAN)
+    assert not goal.done
+
+
+def test_every_command_of_all_that_was_within_bounds_and_the_limit_of_their_rate(
+    flight: Flight,
+) -> None:
+    flight.fly()
+    assert_within_bounds(flight.commands)
+    assert_within_rate(flight.commands, MAX_RATE)
+
+
+def test_a_controller_that_is_told_to_end_sends_the_safe_command_last(flight: Flight) -> None:
+    flight.fly()
+    controller = flight.graph.nodes['mpc_controller']
+    controller.process.send_signal(signal.SIGTERM)
+    assert controller.wait(20.0) == 0, controller.output()
+    assert_nothing_follows_the_safe_command(flight)
+
+
+@pytest.mark.parametrize(
+    ('node', 'parameter', 'complaint'),
+    [
+        ('mpc_controller', {'robot.state_low': [0.0]}, "'robot.state_low' has 1 entries"),
+        ('sim_bridge', {'sim.real_tme': True}, 'sim.real_tme'),
+    ],
+)
+def test_a_graph_with_a_wrong_parameter_does_not_begin(
+    node: str, parameter: dict[str, Any], complaint: str, shared: Flight
+) -> None:
+    flight = shared
+    before = flight.graph.nodes.pop(node)
+    before.stop()
+    flight.graph.restart_with(node, parameter)
+    process = flight.graph.nodes[node]
+    assert process.wait(40.0) == 2
+    assert complaint in process.output()

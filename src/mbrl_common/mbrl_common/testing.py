@@ -167,6 +167,11 @@ class GoalResult:
         """Whether the server took the goal."""
         return bool(self._handle.accepted)
 
+    @property
+    def done(self) -> bool:
+        """Whether the result is there."""
+        return self._future is None or bool(self._future.done())
+
     def result(self, timeout: float = 30.0) -> Any:
         """The action's result message."""
         return _await(self._future, timeout, 'the result').result

@@ -1,0 +1,146 @@
+"""The whole graph in real time, on a clock of the simulation's that is set, stopped and wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mbrl_bringup.testing_real_time import (
+    PERIOD,
+    Flight,
+    assert_safe,
+    assert_within_bounds,
+    assert_within_rate,
+    in_flight,
+    overridden,
+)
+from mbrl_bringup.testing_wire import (
+    clock_relay,
+    honest,
+    joint_state_relay,
+    silent,
+    stamped,
+    told_the_time,
+)
+from mbrl_common.messages import nanoseconds
+from mbrl_msgs.msg import Command, ControllerStatus
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
+OVERRIDES = overridden(
+    sim_bridge={'sim.state_rate': 125.0, 'sim.clock_rate': 200.0},
+    mpc_controller={
+        'use_sim_time': True,
+        'realtime.command_rate': 50.0,  # no finer than the clock that is heard
+        'robot.clock_tolerance': 0.2,
+        'control.max_action_rate': MAX_RATE,
+        'robot.max_age': 0.5,  # the machine may be busy
+        'robot.state_timeout': 0.3,
+        'control.recovery_timeout': 30.0,
+    },
+)
+RAW = {'sim_bridge': [('joint_states', 'joint_states_raw'), ('/clock', '/clock_raw')]}
+
+
+class Wires:
+    """What the controller hears of the robot, and of the time."""
+
+    def __init__(self) -> None:
+        self.states, self.clock = joint_state_relay(), clock_relay()
+
+    def shift(self, seconds: float) -> None:
+        """Both say so much later, and agree."""
+        self.states.lie(stamped(seconds) if seconds else honest)
+        self.clock.lie(told_the_time(seconds) if seconds else honest)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        for relay in (self.states, self.clock):
+            relay.close()
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flight, Wires]]:
+    with in_flight(tmp_path_factory.mktemp('run'), OVERRIDES, RAW) as flight:
+        wires = Wires()
+        try:
+            yield flight, wires
+        finally:
+            wires.close()
+
+
+@pytest.fixture
+def flight(shared: tuple[Flight, Wires]) -> Iterator[Flight]:
+    flight, wires = shared
+    flight.fly()
+    yield flight
+    print(flight.graph.output()[-20_000:])
+    wires.shift(0.0)
+    flight.land()
+    assert_within_bounds(flight.commands)
+    for each in list(flight.transitions):  # none leads over the change
+        assert nanoseconds(each.next_stamp) - nanoseconds(each.stamp) == PERIOD
+
+
+@pytest.fixture
+def wires(shared: tuple[Flight, Wires]) -> Wires:
+    return shared[1]
+
+
+def test_a_clock_that_stops_with_the_robot_leaves_the_safe_command(
+    flight: Flight, wires: Wires
+) -> None:
+    with wires.states.lying(silent), wires.clock.lying(silent):
+        flight.wait_for_source(Command.SOURCE_SAFE)
+        assert_safe(flight.commands[-20:])
+        flight.wait_for_status(
+            lambda s: s.state == ControllerStatus.WAITING_FOR_STATE, 'waiting for a state'
+        )
+        flight.wait_for_source(Command.SOURCE_SAFE, 50)
+    flight.wait_for_source(Command.SOURCE_PLAN)
+    assert flight.flying
+
+
+def test_a_clock_that_is_ahead_of_the_states_leaves_the_safe_command(
+    flight: Flight, wires: Wires
+) -> None:
+    with wires.clock.lying(told_the_time(5.0)):
+        flight.wait_for_source(Command.SOURCE_SAFE)
+        assert_safe(flight.commands[-20:])
+        flight.graph.nodes['mpc_controller'].wait_for_output('old on arrival')
+        wires.states.lie(stamped(5.0))  # now they agree
+        flight.wait_for_source(Command.SOURCE_PLAN)
+        assert flight.flying
+        wires.states.lie(honest)
+
+
+def test_a_clock_that_is_set_back_against_the_states_leaves_the_safe_command(
+    flight: Flight, wires: Wires
+) -> None:
+    with wires.clock.lying(told_the_time(-1.0)):
+        flight.wait_for_source(Command.SOURCE_SAFE)
+        assert_safe(flight.commands[-20:])
+        flight.graph.nodes['mpc_controller'].wait_for_output('are the clocks of robot')
+        flight.wait_for_source(Command.SOURCE_SAFE, 50)
+    flight.wait_for_source(Command.SOURCE_PLAN)
+    assert flight.flying
+
+
+def test_robot_and_clock_set_back_cut_the_episode_off_and_control_resumes(
+    flight: Flight, wires: Wires
+) -> None:
+    begin = len(flight.transitions)
+    flight.probe.wait_until(lambda: len(flight.transitions) > begin + 10, 20.0, 'transitions')
+    wires.shift(-1.0)
+    flight.graph.nodes['mpc_controller'].wait_for_output('the clock was set back')
+    flight.wait_for_source(Command.SOURCE_PLAN, 50, 40.0)
+    assert flight.flying
+    after = len(flight.transitions)
+    flight.probe.wait_until(lambda: len(flight.transitions) > after + 10, 20.0, 'transitions')
+
+
+def test_through_all_this_commands_were_within_the_limit_of_their_rate(flight: Flight) -> None:
+    assert len(flight.commands) > 100
+    assert_within_rate(flight.commands, MAX_RATE)
