@@ -116,11 +116,13 @@ def _lateness(table: Columns, judged: bool) -> bool | None:
             for name in ('periods', 'late_steps', 'late_plans', 'steps_lost')
         }
         periods = max(1.0, counts['periods'])
+        plan_times = table['plan_p95_ms'][chosen]
+        plan_time = np.nanmedian(plan_times) if np.isfinite(plan_times).any() else np.nan
         print(
             f'{first:3.0f} to {min(first + BLOCK, end):3.0f}  {counts["periods"]:7.0f}  '
             f'{counts["late_steps"]:4.0f} {counts["late_steps"] / periods:6.2%}  '
             f'{counts["late_plans"]:4.0f} {counts["late_plans"] / periods:6.2%}  '
-            f'{counts["steps_lost"]:4.0f}   {np.nanmedian(table["plan_p95_ms"][chosen]):10.1f}  '
+            f'{counts["steps_lost"]:4.0f}   {plan_time:10.1f}  '
             f'{np.nanmean(table["others"][chosen]):8.1%}'
         )
     if not judged:
