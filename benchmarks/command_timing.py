@@ -168,7 +168,7 @@ def summarise(rows: list[dict[str, Any]]) -> None:
         reached = 'reached' if found['ours'][1] < TARGETS[what] else 'MISSED'
         print(
             f'{what:12s} {beside:8s} {priority:4d}  {ours}  {floor}  '
-            f'{found["ours"][1] / found["bare"][1]:8.2f}   p99 below {TARGETS[what]:g} ms: {reached}'
+            f'{found["ours"][1] / found["bare"][1]:8.2f}   below {TARGETS[what]:g} ms: {reached}'
         )
     print(f'others took {statistics.median(row["others"] for row in rows):.1%} of the machine')
 
