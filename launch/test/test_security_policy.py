@@ -149,7 +149,9 @@ GRAPHS = {
             'sim_bridge': Access(publish={'/diagnostics'}),
             '_sim_bridge_hot_path': Access(subscribe={EFFORT, TRAJECTORY}),
             'mpc_controller': Access(subscribe={'/clock'}, reply={'/mpc_controller/confirm_reset'}),
-            '_mpc_controller_hot_path': Access(publish={TRAJECTORY}, subscribe={'/odom', '/pose'}),
+            '_mpc_controller_hot_path': Access(
+                publish={TRAJECTORY}, subscribe={'/clock', '/odom', '/pose'}
+            ),
         },
     ),
     'real time': Graph(

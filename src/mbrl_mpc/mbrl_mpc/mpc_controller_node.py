@@ -69,6 +69,7 @@ class MpcController(LifecycleNode):
         self.hot_path = hot = HotPath(self)
         self._states: RobotStates | None = None
         if self.settings.realtime.enabled:
+            hot.follow_clock()
             self._states = RobotStates(hot, self.settings, self, self._nanoseconds)
         elif self.settings.control.state_source == 'joint_states':
             hot.create_subscription(JointState, 'joint_states', self._on_joint_state, STANDARD)
