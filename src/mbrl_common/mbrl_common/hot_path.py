@@ -104,8 +104,10 @@ class HotPath:
         self._beat_due = time.monotonic() + period
 
     def follow_clock(self) -> None:
-        """With ``use_sim_time``, set the owner's clock as soon as ``/clock`` arrives here: the owner
-        itself reads it when the rest of it is served, too rarely for a control loop."""
+        """With ``use_sim_time``, set the owner's clock as soon as ``/clock`` arrives.
+
+        The owner itself reads it when the rest of it is served, too rarely for a control loop.
+        """
         if not self._owner.get_parameter('use_sim_time').value:
             return
         clock = self._owner.get_clock()

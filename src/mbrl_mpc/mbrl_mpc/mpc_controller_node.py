@@ -258,8 +258,7 @@ class MpcController(LifecycleNode):
             self.hot_path.rest()
 
     def _on_tick(self) -> None:
-        if self.settings.realtime.enabled:
-            self._telemetry.time_is(self._nanoseconds())
+        self._read_clock()
         if self._session is not None:
             if self._goal_handle.is_cancel_requested:
                 self._session.stop(End.CANCELLED, 'cancelled on request')
@@ -435,6 +434,10 @@ class MpcController(LifecycleNode):
         now: int = self.get_clock().now().nanoseconds
         return now
 
+    def _read_clock(self) -> None:
+        if self.settings.realtime.enabled:
+            self._telemetry.time_is(self._nanoseconds())
+
     def _on_second(self) -> None:
         self._look_around()
         self._publish_status()
@@ -455,6 +458,7 @@ class MpcController(LifecycleNode):
             self.get_logger().warning(problem, throttle_duration_sec=5.0)
 
     def _publish_status(self) -> None:
+        self._read_clock()
         status = status_message(
             self.get_clock().now().to_msg(),
             self._active,
