@@ -226,3 +226,22 @@ def test_each_kind_of_exploration_can_be_chosen_while_the_robot_moves(
     probe.wait_for(
         'controller_status', ControllerStatus, lambda s: s.mode == 'explore_walk', qos=LATCHED
     )
+
+
+def test_a_controller_on_a_simulated_clock_keeps_to_it(tmp_path: Path) -> None:
+    overrides = {name: dict(values) for name, values in OVERRIDES.items()}
+    overrides['sim_bridge'] |= {'sim.speed': 0.5}
+    overrides['mpc_controller'] |= {'use_sim_time': True}
+    with running(0, tmp_path, overrides) as (_, probe):
+        statuses = probe.collect('controller_status', ControllerStatus, LATCHED)
+        probe.wait_until(lambda: statuses, 60.0, 'the clock, without which there is no status')
+        goal = run_episodes(probe, episodes=1, exploration_episodes=1, max_steps=100, seed=0)
+        result = goal.result(60.0)
+        assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+        last = probe.wait_until(
+            lambda: next((s for s in reversed(statuses) if s.episode_return), None)
+        )
+        # were the time read as rarely as the rest of the node is served, most would be late
+        assert last.late_steps < 40 and last.steps_lost < 40
+        acting = [s.real_time_factor for s in statuses if s.state == ControllerStatus.RUNNING]
+        assert np.median(acting) == pytest.approx(0.5, rel=0.2)
