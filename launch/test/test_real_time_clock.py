@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mbrl_bringup.testing import run_episodes, running
+from mbrl_bringup.testing_real_time import OVERRIDES as SHIPPED
 from mbrl_bringup.testing_real_time import (
     PERIOD,
     Flight,
@@ -24,6 +28,9 @@ from mbrl_bringup.testing_wire import (
     told_the_time,
 )
 from mbrl_common.messages import nanoseconds
+from mbrl_common.qos import LATCHED
+from mbrl_dynamics.bag import read_folder
+from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import Command, ControllerStatus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -144,3 +151,24 @@ def test_robot_and_clock_set_back_cut_the_episode_off_and_control_resumes(
 def test_through_all_this_commands_were_within_the_limit_of_their_rate(flight: Flight) -> None:
     assert len(flight.commands) > 100
     assert_within_rate(flight.commands, MAX_RATE)
+
+
+def test_a_controller_on_a_simulated_clock_runs_episodes_by_it_and_tells_its_pace(
+    tmp_path: Path,
+) -> None:
+    overrides = {
+        **SHIPPED,
+        'sim_bridge': {**SHIPPED['sim_bridge'], 'sim.speed': 0.5},
+        'mpc_controller': {**SHIPPED['mpc_controller'], 'use_sim_time': True},
+    }
+    with running(0, tmp_path, overrides) as (_, probe):
+        statuses = probe.collect('controller_status', ControllerStatus, LATCHED)
+        probe.wait_until(lambda: statuses, 60.0, 'the clock, without which there is no status')
+        goal = run_episodes(probe, episodes=1, exploration_episodes=1, max_steps=100, seed=0)
+        result = goal.result(60.0)
+        assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+        assert result.episodes[0].steps == 100
+        recorded = read_folder(tmp_path / 'data')
+        assert recorded and all(each.next_stamp - each.stamp == PERIOD for each in recorded)
+        paces = [s.real_time_factor for s in statuses if not np.isnan(s.real_time_factor)]
+        assert np.median(paces) == pytest.approx(0.5, rel=0.2)

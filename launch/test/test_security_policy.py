@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rclpy.node import Node, NodeNameNonExistentError
+from rclpy.node import Node
 
 import mbrl_bringup
 from mbrl_bringup.client import GraphError, graph_client
@@ -27,7 +27,14 @@ from mbrl_msgs.action import RunEpisodes
 POLICY = Path(mbrl_bringup.__file__).parent.parent / 'security' / 'policy.xml'
 PARAMS = params_file_of('cartpole_swingup')
 NODES = describe_graph(GraphOptions(PARAMS))
-PROFILES = [name for node in NODES for name in (node.name, f'_{node.name}_hot_path')]
+
+
+def profiles(node: str) -> tuple[str, str]:
+    """A node, and its companion."""
+    return node, f'_{node}_hot_path'
+
+
+PROFILES = [name for node in NODES for name in profiles(node.name)]
 
 
 @dataclasses.dataclass
@@ -149,7 +156,9 @@ GRAPHS = {
             'sim_bridge': Access(publish={'/diagnostics'}),
             '_sim_bridge_hot_path': Access(subscribe={EFFORT, TRAJECTORY}),
             'mpc_controller': Access(subscribe={'/clock'}, reply={'/mpc_controller/confirm_reset'}),
-            '_mpc_controller_hot_path': Access(publish={TRAJECTORY}, subscribe={'/odom', '/pose'}),
+            '_mpc_controller_hot_path': Access(
+                publish={TRAJECTORY}, subscribe={'/clock', '/odom', '/pose'}
+            ),
         },
     ),
     'real time': Graph(
@@ -170,8 +179,12 @@ GRAPHS = {
 def running(request: pytest.FixtureRequest) -> Iterator[tuple[Graph, Node]]:
     """A graph, and a node in its domain."""
     graph = GRAPHS[request.param]
+    awaited = {(name, '/') for name in PROFILES}
+    awaited |= {(name, '/other') for other in graph.others for name in profiles(other)}
     with isolated_domain(), graph.running(), Probe() as probe:
-        probe.wait_until(lambda: {*PROFILES} <= {*probe.node.get_node_names()}, 60.0, 'all nodes')
+        probe.wait_until(
+            lambda: awaited <= {*probe.node.get_node_names_and_namespaces()}, 90.0, 'all nodes'
+        )
         yield graph, probe.node
 
 
@@ -184,9 +197,8 @@ def test_each_node_may_do_what_it_does_and_nothing_else(
 
     def seen() -> Access:
         found = real(observer, node)
-        if any(node in (other, f'_{other}_hot_path') for other in graph.others):
-            with contextlib.suppress(NodeNameNonExistentError):  # it is not there yet
-                found |= real(observer, node, '/other')
+        if any(node in profiles(other) for other in graph.others):
+            found |= real(observer, node, '/other')
         return found
 
     for _ in range(300):  # discovery takes its time, and knows no end

@@ -19,7 +19,9 @@ from rclpy.context import Context
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
 
 _UNANSWERED = 16  # calls of a client that are remembered
 
@@ -111,6 +113,21 @@ class HotPath:
         """
         self._beat, self._beat_period = callback, period
         self._beat_due = time.monotonic() + period
+
+    def follow_clock(self) -> None:
+        """With ``use_sim_time``, set the owner's clock as soon as ``/clock`` arrives.
+
+        The owner itself reads it when the rest of it is served, too rarely for a control loop.
+        """
+        if not self._owner.get_parameter('use_sim_time').value:
+            return
+        clock = self._owner.get_clock()
+        self.create_subscription(
+            Clock,
+            '/clock',
+            lambda message: clock.set_ros_time_override(Time.from_msg(message.clock)),
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),  # as rclpy's own
+        )
 
     def _run(self, callback: Callable[[], None]) -> None:
         # An exception here would end the process inside the events executor, with nothing cleaned

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
+from builtin_interfaces.msg import Time as TimeMessage
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
@@ -94,6 +96,30 @@ def test_the_hot_path_is_hidden(probe: Probe) -> None:
             lambda: [name for name in probe.node.get_node_names() if 'owner' in name]
         )
         assert all(name == 'owner' or name.startswith('_') for name in names)
+
+
+@pytest.mark.parametrize('simulated', [True, False])
+def test_the_owners_clock_follows_without_the_owner_being_served(
+    probe: Probe, simulated: bool
+) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    owner = Owner(context, ['--ros-args', '-p', f'use_sim_time:={simulated}', '-r', '/clock:=hour'])
+    owner.hot_path.follow_clock()
+    publisher = probe.node.create_publisher(Clock, '/robot/hour', 1)
+
+    def arrived(nanosec: int) -> bool:
+        publisher.publish(Clock(clock=TimeMessage(sec=7, nanosec=nanosec)))
+        owner.hot_path.spin_once(0.02)
+        return owner.get_clock().now().nanoseconds == 7_000_000_000 + nanosec
+
+    try:
+        for nanosec in (1, 500):
+            assert any(arrived(nanosec) for _ in range(250)) == simulated
+    finally:
+        owner.hot_path.destroy()
+        owner.destroy_node()
+        context.try_shutdown()
 
 
 def test_an_exception_in_a_callback_is_raised_where_it_can_be_dealt_with(probe: Probe) -> None:

@@ -62,6 +62,7 @@ class MpcController(LifecycleNode):
         self.hot_path = hot = HotPath(self)
         self._states: RobotStates | None = None
         if self.settings.realtime.enabled:
+            hot.follow_clock()
             self._states = RobotStates(hot, self.settings, self, self._nanoseconds)
         else:
             LockstepStates(hot, self.settings, self._on_state, self.on_refused)
@@ -176,8 +177,7 @@ class MpcController(LifecycleNode):
             self.hot_path.rest()
 
     def _on_tick(self) -> None:
-        if self.settings.realtime.enabled:
-            self._telemetry.time_is(self._nanoseconds())
+        self._read_clock()
         if self._session is not None:
             if self._action.cancelled:
                 self._session.stop(End.CANCELLED, 'cancelled on request')
@@ -323,6 +323,10 @@ class MpcController(LifecycleNode):
         now: int = self.get_clock().now().nanoseconds
         return now
 
+    def _read_clock(self) -> None:
+        if self.settings.realtime.enabled:
+            self._telemetry.time_is(self._nanoseconds())
+
     def _on_second(self) -> None:
         self._look_around()
         self._publish_status()
@@ -343,6 +347,7 @@ class MpcController(LifecycleNode):
             self.get_logger().warning(problem, throttle_duration_sec=5.0)
 
     def _publish_status(self) -> None:
+        self._read_clock()
         status = status_message(
             self.get_clock().now().to_msg(),
             self._active,

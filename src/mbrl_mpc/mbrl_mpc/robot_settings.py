@@ -49,7 +49,11 @@ class RobotSettings:
         (),
     )
     clock_tolerance: float = setting(
-        'how far in the future a stamp may be [s]', 0.05, ge=0.0, le=60.0
+        'how far in the future a stamp may be [s]; with use_sim_time more than the period at which '
+        '/clock is published, since the node learns the time from that alone',
+        0.05,
+        ge=0.0,
+        le=60.0,
     )
     max_state_rate: tuple[float, ...] = setting(
         'fastest change of each entry of the state that is believed [units/s]; empty: no limit',

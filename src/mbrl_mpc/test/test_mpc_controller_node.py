@@ -111,7 +111,7 @@ def pass_time(probe: Probe, speed: float, until: Callable[[], Any]) -> Any:
     state = joints(['slider', 'hinge'], [0.0] * 2, [0.0] * 2)
     while not (found := until()):
         passed = time.monotonic() - begin
-        assert passed < 40.0
+        assert passed < 90.0
         whole, rest = divmod(1_000_000_000_000 + round(passed * speed * 1e9), 1_000_000_000)
         state.header.stamp = Time(sec=whole, nanosec=rest)
         clock.publish(Clock(clock=state.header.stamp))
@@ -121,16 +121,16 @@ def pass_time(probe: Probe, speed: float, until: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ('parameters', 'speed', 'factor'),
+    ('parameters', 'speed', 'factor', 'tolerance'),
     [
-        ({}, 3.0, 3.0),  # lockstep: as fast as the states say
-        (REAL_TIME | SIM_TIME, 0.5, 0.5),
-        (REAL_TIME, 0.5, 1.0),  # the node is on the wall clock, whatever others say
+        ({}, 3.0, 3.0, 0.15),  # lockstep: as fast as the states say
+        (REAL_TIME | SIM_TIME, 0.5, 0.5, 0.15),
+        (REAL_TIME, 0.5, 1.0, 0.01),  # the node is on the wall clock, whatever others say
     ],
     ids=['lockstep', 'simulated clock', 'wall clock'],
 )
 def test_how_fast_ros_time_passes_is_told(
-    probe: Probe, parameters: dict[str, Any], speed: float, factor: float
+    probe: Probe, parameters: dict[str, Any], speed: float, factor: float, tolerance: float
 ) -> None:
     with controller(**parameters):
         seen = statuses(probe)
@@ -141,7 +141,7 @@ def test_how_fast_ros_time_passes_is_told(
             return found if len(found) >= 3 else []
 
         found = pass_time(probe, speed, told)
-        assert np.median(found) == pytest.approx(factor, rel=0.15)
+        assert np.median(found) == pytest.approx(factor, rel=tolerance)
         values = {value.key: value.value for value in reports[-1].status[0].values}
         assert float(values['real time factor']) == pytest.approx(factor, rel=0.3)
 
@@ -149,7 +149,7 @@ def test_how_fast_ros_time_passes_is_told(
 def test_the_time_of_a_simulation_that_does_not_step_stands_still(probe: Probe) -> None:
     with controller():
         seen = statuses(probe)
-        first = probe.wait_until(lambda: seen and seen[-1])
+        first = probe.wait_until(lambda: seen and seen[-1], 60.0, 'a status')
         assert math.isnan(first.real_time_factor)  # nothing has told the time yet
         pass_time(probe, 1.0, lambda: seen[-1].real_time_factor > 0)
         probe.wait_until(lambda: seen[-1].real_time_factor == 0.0, 15.0, 'the time to stand still')
@@ -163,7 +163,7 @@ def test_the_process_goes_before_others_or_says_why_not(probe: Probe) -> None:
     wanted = REAL_TIME | {'realtime.process_priority': 3}
     with controller(**wanted) as node:
         seen = statuses(probe)
-        probe.wait_until(lambda: seen, 20.0, 'a status')
+        probe.wait_until(lambda: seen, 60.0, 'a status')
         threads = threads_of(node)
         policies = {os.sched_getscheduler(thread) for thread in threads}
         if 'realtime.process_priority: priority 3' in node.output():
@@ -178,7 +178,7 @@ def test_the_process_goes_before_others_or_says_why_not(probe: Probe) -> None:
 def test_in_lockstep_there_is_no_priority(probe: Probe) -> None:
     with controller(**{'realtime.process_priority': 3}) as node:
         seen = statuses(probe)
-        probe.wait_until(lambda: seen, 20.0, 'a status')
+        probe.wait_until(lambda: seen, 60.0, 'a status')
         threads = threads_of(node)
         assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
         assert 'process_priority' not in node.output()
