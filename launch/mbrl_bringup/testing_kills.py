@@ -94,6 +94,7 @@ class Killing:
         """A random episode, then planned ones without end; returns when they are under way."""
         goal = run_episodes(
             self._probe,
+            timeout=60.0,
             episodes=1,
             exploration_episodes=1,
             max_steps=exploration_steps,

@@ -14,7 +14,7 @@ ROUNDS = 2
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_whatever_is_killed_commands_stay_safe_control_comes_back_and_nothing_is_lost(
     tmp_path: Path,
 ) -> None:
