@@ -91,19 +91,26 @@ class Killing:
         self._goal: Any = None
 
     def begin(self, exploration_steps: int = 0) -> None:
-        """A random episode, then planned ones without end; returns when they are under way."""
-        goal = run_episodes(
-            self._probe,
-            timeout=60.0,
-            episodes=1,
-            exploration_episodes=1,
-            max_steps=exploration_steps,
-            seed=self._seed,
-        )
-        result = goal.result(60.0)
-        assert not result.error_code, result.error_msg
-        self._graph.nodes['planner'].wait_for_output(UP['planner'], 60.0)
-        self._go_on(1)
+        """Random episodes until there is a model, then planned ones without end; returns when they
+        are under way."""
+        episode = 0
+        while UP['planner'] not in self._graph.nodes['planner'].output():
+            goal = run_episodes(
+                self._probe,
+                timeout=60.0,
+                episodes=1,
+                exploration_episodes=1,
+                first_episode=episode,
+                max_steps=exploration_steps,
+                seed=self._seed,
+            )
+            result = goal.result(60.0)
+            assert not result.error_code, result.error_msg
+            episode += 1
+            assert episode < 10, 'no model came of random episodes'
+            with contextlib.suppress(TimeoutError):  # a busy machine loses many transitions
+                self._graph.nodes['planner'].wait_for_output(UP['planner'], 10.0)
+        self._go_on(episode)
         self._until(lambda: self.witness.back_after(0.0), 60.0)
 
     def kill(self, node: str) -> Kill:
