@@ -129,7 +129,7 @@ class Killing:
             old = self._controllers()
         violations = witness.new_violations()
         graph.restart(node)
-        up = _said_at(graph.nodes[node].wait_for_output(UP[node], 60.0), UP[node])
+        up = _said_at(graph.nodes[node].wait_for_output(UP[node], 120.0), UP[node])
         controlled = node == 'mpc_controller'
         if controlled:
             violations += witness.of_absence(node, at, up)

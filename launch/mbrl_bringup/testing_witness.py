@@ -52,6 +52,7 @@ class Witness:
         self.commands: list[Sent] = []
         self.efforts: list[Sent] = []  # commands, as the robot's controller gets them
         self.states: list[tuple[float, float, float]] = []  # sent at, stamp, effort
+        self._state_number = 0
         self.unheard: list[tuple[float, float]] = []
         """From when until when there were states that were not heard yet [s]."""
         self.episode = 0  # newest
@@ -87,7 +88,14 @@ class Witness:
     def _on_state(self, message: JointState, info: Any) -> None:
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         effort = message.effort[list(message.name).index('slider')]
-        self.states.append((_when(info)[0], stamp, effort))
+        self.state_sent(*_when(info), stamp, effort)
+
+    def state_sent(self, when: float, number: int, stamp: float, effort: float) -> None:
+        """A state was heard; gaps in the numbers are states that a busy machine kept from us."""
+        if self.states and number > self._state_number + 1:
+            self.unheard.append((self.states[-1][0], when))
+        self._state_number = number
+        self.states.append((when, stamp, effort))
 
     def _on_transition(self, message: Transition) -> None:
         self.sent[message.session] = max(self.sent[message.session], message.sequence + 1)
