@@ -69,7 +69,7 @@ def test_a_node_announces_itself_often_and_is_soon_forgotten_when_it_was_killed(
         with NodeProcess(
             'mbrl_sim_bridge', 'sim_bridge', params_file=params_file, env=environment
         ) as node:
-            heard = []
+            heard: list[float] = []
             while len(heard) < 15:  # the first ones are a burst
                 assert listener.recv(1 << 16)[:4] == b'RTPS'
                 heard.append(time.monotonic())

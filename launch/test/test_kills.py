@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from mbrl_bringup.testing import PACKAGES, running
-from mbrl_bringup.testing_kills import OVERRIDES, Killing, Sent, limit_violations
+from mbrl_bringup.testing_kills import OVERRIDES, Killing
 from mbrl_msgs.msg import Command
 
 ROUNDS = 2
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_whatever_is_killed_commands_stay_safe_control_comes_back_and_nothing_is_lost(
     tmp_path: Path,
 ) -> None:
@@ -29,13 +29,3 @@ def test_whatever_is_killed_commands_stay_safe_control_comes_back_and_nothing_is
         assert sum(c.source == Command.SOURCE_PLAN for c in witness.commands) > 500
         assert any(effort for _, _, effort in witness.states), 'the robot must have been moved'
         assert len(witness.stored) == 1 + ROUNDS, 'each controller has a session of its own'
-
-
-def test_commands_that_are_too_large_or_too_fast_are_noticed() -> None:
-    rest = Sent(0.0, 1, 0.0)
-    assert not limit_violations(rest, Sent(0.01, 2, 3.0))
-    assert not limit_violations(None, Sent(0.01, 2, -3.0))
-    for wrong in (3.01, -3.01, float('nan')):
-        assert 'out of bounds' in limit_violations(rest, Sent(0.01, 2, wrong))[0]
-    assert 'too fast' in limit_violations(Sent(0.0, 1, 3.0), Sent(0.01, 2, -0.1))[0]
-    assert not limit_violations(Sent(0.0, 1, 3.0), Sent(0.01, 3, -0.1)), 'one was not heard'
