@@ -206,4 +206,11 @@ def in_flight(
 ) -> Iterator[Flight]:
     """A graph for several tests."""
     with running(0, folder, overrides, remaps) as (graph, probe):
+        for name, begun in (
+            ('sim_bridge', 'simulating'),
+            ('dynamics', 'ready'),
+            ('planner', 'ready'),
+            ('mpc_controller', 'active: task'),
+        ):
+            graph.nodes[name].wait_for_output(begun, 60.0)
         yield Flight(graph, probe, folder)
