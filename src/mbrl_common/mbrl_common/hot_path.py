@@ -21,6 +21,8 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+_UNANSWERED = 16  # calls of a client that are remembered
+
 
 def _fast_executor(context: Context) -> Executor:
     try:
@@ -51,6 +53,7 @@ class HotPath:
         self._executor.add_node(self._node)
         self._rests = False
         self._failure: BaseException | None = None
+        self._calls: dict[Any, list[Any]] = {}  # of each client, not known to be answered
         self._beat: Callable[[], None] | None = None
         self._beat_period = self._beat_due = math.inf  # [s]
 
@@ -84,9 +87,17 @@ class HotPath:
         return self._node.create_service(kind, self._owner.resolve_service_name(service), callback)
 
     def call(self, client: Any, request: Any, callback: Callable[[Any], None]) -> None:
-        """Call a service; ``callback`` gets the response when it has come."""
+        """Call a service; ``callback`` gets the response when it has come.
+
+        A late answer counts, but of a service that does not answer only the last few calls are
+        remembered.
+        """
         future = client.call_async(request)
         future.add_done_callback(lambda done: self._run(lambda: callback(done.result())))
+        calls = [call for call in self._calls.get(client, ()) if not call.done()]
+        for forgotten in calls[: 1 - _UNANSWERED]:
+            client.remove_pending_request(forgotten)
+        self._calls[client] = [*calls[1 - _UNANSWERED :], future]
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called in the loop's thread; may be called from any thread."""

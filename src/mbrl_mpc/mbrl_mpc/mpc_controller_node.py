@@ -5,43 +5,40 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from typing import Any
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.task import Future
-from sensor_msgs.msg import JointState
 
 from mbrl_common.hot_path import HotPath
-from mbrl_common.messages import from_field, nanoseconds, to_field
+from mbrl_common.messages import nanoseconds, to_field
 from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import LATCHED, RECORD, STANDARD
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc import conversions
-from mbrl_mpc.modes import Mode, ModeError
+from mbrl_mpc.episodes_action import EpisodesAction
+from mbrl_mpc.lockstep_states import LockstepStates
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.realtime import RealtimeSession
+from mbrl_mpc.requests import Requests
 from mbrl_mpc.resets import make_resets
 from mbrl_mpc.robot_io import RobotCommands, RobotStates
 from mbrl_mpc.series import EpisodesGoal, Summary
 from mbrl_mpc.session import End, Phase, Session, Source
 from mbrl_mpc.settings import MpcSettings
-from mbrl_mpc.state import StateAssembler, StateError, check_stamp
 from mbrl_mpc.state_watch import Verdict
 from mbrl_mpc.status import diagnostics, status_message
 from mbrl_mpc.storage import Training
 from mbrl_mpc.telemetry import Telemetry
 from mbrl_msgs import msg
 from mbrl_msgs.action import RunEpisodes
-from mbrl_msgs.srv import PlanActions, Replan, SetGoal, SetMode
+from mbrl_msgs.srv import PlanActions
 from mbrl_planner.planner import PlanRequest, PlanResult
 
 _COUNTED = ('late_plans', 'late_steps', 'steps_lost')
-FEEDBACK_PERIOD = 0.2  # s; feedback is for people, and every message costs control time
 
 
 class MpcController(LifecycleNode):
@@ -50,29 +47,22 @@ class MpcController(LifecycleNode):
     def __init__(self) -> None:
         super().__init__('mpc_controller', automatically_declare_parameters_from_overrides=True)
         self.settings = declare_settings(self, MpcSettings, self._on_settings)
-        self._assembler = StateAssembler(self.settings.task)
         self._telemetry = Telemetry()
         self._outbox = Outbox()
         self._number = secrets.randbits(63)
         self._pilot = Pilot(self.settings, self.get_fully_qualified_name(), self._number)
         self._session: Session | RealtimeSession | None = None
-        self._goal_handle: Any = None
-        self._finished: Future | None = None
-        self._result = RunEpisodes.Result()
         self._training: Training | None = None
         self._active = False
         self._counts = dict.fromkeys(_COUNTED, 0)  # of the sessions before this one
-        self._feedback_due = 0.0
         self._plan_message: msg.Plan | None = None
 
         self.hot_path = hot = HotPath(self)
         self._states: RobotStates | None = None
         if self.settings.realtime.enabled:
             self._states = RobotStates(hot, self.settings, self, self._nanoseconds)
-        elif self.settings.control.state_source == 'joint_states':
-            hot.create_subscription(JointState, 'joint_states', self._on_joint_state, STANDARD)
         else:
-            hot.create_subscription(msg.Observation, 'observation', self._on_observation, STANDARD)
+            LockstepStates(hot, self.settings, self._on_state, self.on_refused)
         self._planner = hot.create_client(PlanActions, 'planner/plan')
         self._command = hot.create_publisher(msg.Command, 'command', STANDARD)
         self._robot = RobotCommands(self, hot, self.settings)
@@ -83,26 +73,18 @@ class MpcController(LifecycleNode):
             msg.TrainingStatus, 'training_status', self._on_training_status, LATCHED
         )
         self._resets = make_resets(self, self.settings, self._on_reset)
-        self.create_subscription(msg.Goal, 'goal', self._on_goal, LATCHED)
-        self.create_service(SetGoal, '~/set_goal', self._on_set_goal)
-        self.create_service(Replan, '~/replan', self._on_replan)
-        self.create_service(SetMode, '~/set_mode', self._on_set_mode)
+        Requests(self, self._pilot, lambda: self._session, self._on_refused_goal)
         self._plan = self.create_publisher(msg.Plan, 'plan', STANDARD)
         self._status = self.create_publisher(msg.ControllerStatus, 'controller_status', LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
-        self._action = ActionServer(
-            self,
-            RunEpisodes,
-            '~/run_episodes',
-            execute_callback=self._execute,
-            goal_callback=lambda _: GoalResponse.ACCEPT,  # refusals carry a code: in the result
-            cancel_callback=self._on_cancel,
-            result_timeout=900,
+        self._action = EpisodesAction(
+            self, self.settings.task.max_steps, self._refusal, self._begin
         )
         if self.settings.realtime.enabled:
             hot.every(1.0 / self.settings.realtime.command_rate, self._on_beat)
-        self.create_timer(0.05, self._on_tick)
-        self.create_timer(1.0, self._on_second)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stop, or go back
+        self.create_timer(0.05, self._on_tick, clock=steady)
+        self.create_timer(1.0, self._on_second, clock=steady)
         if self.settings.autostart:
             self.trigger_configure()
             self.trigger_activate()
@@ -145,26 +127,6 @@ class MpcController(LifecycleNode):
 
     # What arrives --------------------------------------------------------------------------------
 
-    def _on_joint_state(self, message: JointState) -> None:
-        try:
-            state = self._assembler.from_joints(
-                message.name, message.position, message.velocity, message.effort
-            )
-            stamp = check_stamp(message.header.stamp.sec, message.header.stamp.nanosec)
-        except StateError as error:
-            self._refuse_state(f'joint_states: {error}')
-            return
-        self._on_state(state, stamp)
-
-    def _on_observation(self, message: msg.Observation) -> None:
-        try:
-            state = self._assembler.from_vector(message.state)
-            stamp = check_stamp(message.header.stamp.sec, message.header.stamp.nanosec)
-        except StateError as error:
-            self._refuse_state(f'observation: {error}')
-            return
-        self._on_state(state, stamp)
-
     def _on_state(self, state: np.ndarray, stamp: int) -> None:
         self._telemetry.state_received()
         if self._session is not None:
@@ -177,10 +139,7 @@ class MpcController(LifecycleNode):
             self._session.on_state(state, stamp, verdict.inside, verdict.continuous)
 
     def on_refused(self, text: str) -> None:
-        """Real time: a message or a state was refused."""
-        self._refuse_state(text)
-
-    def _refuse_state(self, text: str) -> None:
+        """A message or a state was refused."""
         self._telemetry.state_refused(text)
         self.get_logger().error(f'refused: {text}', throttle_duration_sec=1.0)
 
@@ -201,50 +160,9 @@ class MpcController(LifecycleNode):
         if self._session is not None:
             self._session.on_training(self._training)
 
-    def _on_goal(self, message: msg.Goal) -> None:
-        problem = self._set_goal(from_field(message.goal))
-        if problem:
-            self._telemetry.text = f'goal: {problem}'
-            self.get_logger().error(f'refused: goal: {problem}')
-
-    def _on_set_goal(
-        self, request: SetGoal.Request, response: SetGoal.Response
-    ) -> SetGoal.Response:
-        problem = self._set_goal(from_field(request.goal))
-        response.success = not problem
-        response.message = problem or f'goal set to {self._pilot.goal.tolist()}'
-        response.error_code = response.INVALID_GOAL if problem else response.NONE
-        return response
-
-    def _set_goal(self, goal: np.ndarray) -> str:
-        try:
-            self._pilot.set_goal(goal)
-        except ValueError as error:
-            return str(error)
-        return ''
-
-    def _on_replan(self, _: Replan.Request, response: Replan.Response) -> Replan.Response:
-        if self._session is None or self._pilot.record.explore:
-            response.message = 'no planned episode is running; the next one begins with a new plan'
-            self._pilot.drop_plan()
-            return response
-        response.success = True
-        response.plan_id = self._session.replan()
-        response.message = f'plan {response.plan_id} is made afresh, without warm start'
-        return response
-
-    def _on_set_mode(
-        self, request: SetMode.Request, response: SetMode.Response
-    ) -> SetMode.Response:
-        try:
-            mode = Mode(request.mode, request.every or 1, request.bound or 1.0)
-        except ModeError as error:
-            response.error_code, response.message = response.INVALID_MODE, str(error)
-            return response
-        self._pilot.mode = mode
-        response.success = True
-        response.message = f'from the next step on: {mode.text}'
-        return response
+    def _on_refused_goal(self, text: str) -> None:
+        self._telemetry.text = text
+        self.get_logger().error(f'refused: {text}')
 
     def _on_beat(self) -> None:
         """Real time: the moment of a command."""
@@ -254,10 +172,12 @@ class MpcController(LifecycleNode):
 
     def _on_tick(self) -> None:
         if self._session is not None:
-            if self._goal_handle.is_cancel_requested:
+            if self._action.cancelled:
                 self._session.stop(End.CANCELLED, 'cancelled on request')
             else:
                 self._session.tick()
+                if self._session is not None and self._session.phase is Phase.RESET:
+                    self._resets.look()
                 self._hold_still()
             return
         for transition in self._outbox.overdue(time.monotonic(), self.settings.control.ack_timeout):
@@ -273,38 +193,19 @@ class MpcController(LifecycleNode):
 
     # Episodes ------------------------------------------------------------------------------------
 
-    async def _execute(self, goal_handle: Any) -> RunEpisodes.Result:
-        refusal = RunEpisodes.Result()
-        try:
-            goal = conversions.goal_from_message(goal_handle.request, self.settings.task.max_steps)
-        except ValueError as error:
-            refusal.error_code, refusal.error_msg = refusal.INVALID_GOAL, str(error)
-        if not refusal.error_code and not self._active:
-            refusal.error_code = refusal.NOT_ACTIVE
-            refusal.error_msg = 'the controller is not active; activate it first'
-        elif not refusal.error_code and self._session is not None:
-            refusal.error_code = refusal.BUSY
-            refusal.error_msg = 'episodes are running already; cancel them first'
-        elif not refusal.error_code and (others := self._robot.others()):
-            refusal.error_code, refusal.error_msg = refusal.OTHER_COMMANDER, others
-        if refusal.error_code:
-            self.get_logger().error(f'refused: run_episodes: {refusal.error_msg}')
-            goal_handle.abort()
-            return refusal
-        self._goal_handle = goal_handle
-        self._finished = Future(executor=self.executor)
-        self._result = RunEpisodes.Result()
+    def _refusal(self) -> tuple[int, str]:
+        """Why no episodes may run now, as a code of the action and a text; 0: they may."""
+        codes = RunEpisodes.Result
+        if not self._active:
+            return codes.NOT_ACTIVE, 'the controller is not active; activate it first'
+        if self._session is not None:
+            return codes.BUSY, 'episodes are running already; cancel them first'
+        others = self._robot.others()
+        return (codes.OTHER_COMMANDER, others) if others else (codes.NONE, '')
+
+    def _begin(self, goal: EpisodesGoal) -> None:
         self._session = self._make_session(goal)
         self._session.start()
-        await self._finished
-        result = self._result
-        if goal_handle.is_cancel_requested:
-            goal_handle.canceled()
-        elif result.error_code == result.NONE:
-            goal_handle.succeed()
-        else:
-            goal_handle.abort()
-        return result
 
     def _make_session(self, goal: EpisodesGoal) -> Session | RealtimeSession:
         settings, clock = self.settings, time.monotonic
@@ -324,10 +225,6 @@ class MpcController(LifecycleNode):
             self._nanoseconds,
             self._training,
         )
-
-    def _on_cancel(self, _: Any) -> CancelResponse:
-        # The next tick does it: the goal must be CANCELING before its result is set.
-        return CancelResponse.ACCEPT
 
     # Ports of the session ------------------------------------------------------------------------
 
@@ -373,31 +270,19 @@ class MpcController(LifecycleNode):
 
     def progress(self, summary: Summary, ended: bool) -> None:
         """Feedback of the action: at each episode's end, and now and then."""
-        now = time.monotonic()
-        if not ended and now < self._feedback_due:
-            return
-        self._feedback_due = now + FEEDBACK_PERIOD
-        message = conversions.summary_message(summary)
         if ended:
-            self._result.episodes.append(message)
             self._publish_status()
-        self._goal_handle.publish_feedback(
-            RunEpisodes.Feedback(current=message, episode_ended=ended)
-        )
+        self._action.progress(summary, ended)
 
     def finish(self, end: End, text: str, target_reached: bool) -> None:
         """The session is over."""
-        self._result.error_code = int(end)
-        self._result.error_msg = text
-        self._result.target_reached = target_reached
         for name in _COUNTED:
             self._counts[name] += getattr(self._session, name, 0)
         self._session = None
         if end is not End.DONE:
             self._telemetry.text = text
             self.get_logger().warning(f'episodes ended: {text}')
-        if self._finished is not None:
-            self._finished.set_result(None)
+        self._action.finish(end, text, target_reached)
         self._publish_status()
 
     def warn(self, text: str) -> None:
@@ -414,9 +299,12 @@ class MpcController(LifecycleNode):
         plan_id: int = 0,
         state_stamp: int = 0,
     ) -> None:
-        values = to_field(action)
+        values, realtime = to_field(action), self.settings.realtime
         message = msg.Command(action=values, source=int(source), plan_id=plan_id)
         message.state_stamp = message.header.stamp = conversions.to_time(state_stamp)
+        if realtime.enabled:  # in lockstep a command takes effect at the state that it answers
+            effect = self._nanoseconds() + round(realtime.actuation_delay * 1e9)
+            message.header.stamp = conversions.to_time(effect)
         self._command.publish(message)
         following = None
         if source is Source.PLAN and isinstance(self._session, RealtimeSession):

@@ -19,46 +19,27 @@ blocks and knows nothing of ROS. A training is waited for between two episodes a
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 
 import numpy as np
 
-from mbrl_common.seeding import derive_seed
 from mbrl_mpc.outbox import Outbox
+from mbrl_mpc.periods import Period, Periods
 from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.plan_schedule import PlanSchedule
 from mbrl_mpc.plan_track import PlanTrack
 from mbrl_mpc.robot_command import joint_positions
 from mbrl_mpc.robot_settings import RobotSettings
-from mbrl_mpc.round_trips import RoundTrips
 from mbrl_mpc.series import EpisodesGoal, Series
 from mbrl_mpc.session import End, Phase, PlanFailure, Ports, Source
 from mbrl_mpc.settings import ControlSettings, RealtimeSettings
 from mbrl_mpc.state_buffer import StateBuffer
 from mbrl_mpc.storage import Storage, Training
-from mbrl_planner.planner import PlanRequest, PlanResult
+from mbrl_planner.planner import PlanResult
 
 _NO_MODEL_RETRY = 0.05  # s
-
-
-@dataclasses.dataclass(frozen=True)
-class _Period:
-    """What is in force from one boundary to the next; ``change`` [S] is expected of it."""
-
-    action: np.ndarray
-    source: Source
-    plan_id: int = 0
-    change: np.ndarray | None = None
-    whole: bool = True  # in force all the time
-
-
-@dataclasses.dataclass(frozen=True)
-class _Question:
-    plan_id: int
-    target: int  # when the plan is to take effect [ns]
-    asked: float  # [s]
-    warm: bool
+_TRAINER_SILENCE = 5.0  # s; a trainer tells how it is once a second
 
 
 class RealtimeSession:
@@ -109,27 +90,18 @@ class RealtimeSession:
         self._now = now
         self._storage = Storage(outbox, ports.transition, ports.warn, clock, training)
         self._series = Series(pilot, goal, self._storage, clock)
-        self._period = round(pilot.task.control_period * 1e9)
-        self._tick = round(1e9 / realtime.command_rate)
+        self._periods = Periods(
+            round(pilot.task.control_period * 1e9), round(1e9 / realtime.command_rate)
+        )
+        self._plans = PlanSchedule(pilot, realtime, self._periods, goal.seed, ports.plan, clock)
         self._delay = round(realtime.actuation_delay * 1e9)
-        self._round_trips = RoundTrips(realtime.plan_margin, realtime.first_plan_time)
         self._buffer = StateBuffer(pilot.task.angle_indices)
-        self._since = clock()
+        self._since = self._trainer_at = clock()
         self._asked_reset = -math.inf
         self._reset_stamp: int | None = None
         self._state_at = -math.inf  # when the newest state came [s]
         self._inside = True  # of the region where the robot may be
         self._beat = 0  # when the last command went out, or rather took effect [ns]
-        self._begin: int | None = None  # of the grid [ns]
-        self._current = -1  # period that is being commanded
-        self._periods: dict[int, _Period] = {}  # commanded, and not in a transition yet
-        self._observed = -1  # boundary whose state is known
-        self._track: PlanTrack | None = None
-        self._upcoming: list[PlanTrack] = []  # not in force yet, the soonest first
-        self._question: _Question | None = None
-        self._plan_id = 0
-        self._retry_at = -math.inf
-        self._afresh = False  # the next plan starts cold, and as soon as it can
 
     # What happens from outside -------------------------------------------------------------------
 
@@ -159,11 +131,11 @@ class RealtimeSession:
     def on_state(
         self, state: np.ndarray, stamp: int, inside: bool = True, continuous: bool = True
     ) -> None:
-        """A valid state arrived, newer than the last.
+        """A valid state arrived.
 
         Args:
             state: [S].
-            stamp: when it was measured [ns].
+            stamp: when it was measured [ns]; that of the last one, or an older one, is no news.
             inside: whether it is where the robot may be.
             continuous: whether the robot moved there from the state before.
         """
@@ -172,12 +144,16 @@ class RealtimeSession:
             if self.phase is Phase.RESET and begun:
                 self._first_state(state, stamp, inside)
             return
-        self._state_at = self._clock()
-        self._inside = inside
+        behind = self._buffer.newest[1] - stamp if len(self._buffer) else -1
+        if continuous and behind >= 0:
+            return  # told once more, it is no sign of life
         if not continuous:
             self._buffer.clear()
-        if len(self._buffer) and stamp <= self._buffer.newest[1]:
+        if behind > self._periods.length:
+            self._on_clock_set_back(behind * 1e-9)
             return
+        self._state_at = self._clock()
+        self._inside = inside
         self._buffer.put(state, stamp)
         if self.phase is Phase.STATE:
             self._take_boundaries()
@@ -185,28 +161,24 @@ class RealtimeSession:
 
     def on_plan(self, plan_id: int, plan: PlanResult | PlanFailure, text: str = '') -> None:
         """The planner's answer."""
-        question = self._question
-        if question is None or plan_id != question.plan_id:
-            return
-        self._question = None
-        if self.phase not in (Phase.PLAN, Phase.STATE):
+        question = self._plans.answered(plan_id, isinstance(plan, PlanResult))
+        if question is None or self.phase not in (Phase.PLAN, Phase.STATE):
             return
         if isinstance(plan, PlanResult):
-            self._round_trips.add(self._clock() - question.asked)
             self.waiting_for_model = self.waiting_for_planner = False
-            self._take_plan(PlanTrack(plan, plan_id, question.target, self._period))
+            self._take_plan(self._plans.track(plan, question))
         elif plan in (PlanFailure.NO_MODEL, PlanFailure.MODEL_OUTDATED):
             self.waiting_for_model = True
-            self._retry_at = self._clock() + _NO_MODEL_RETRY
+            self._plans.retry_in(_NO_MODEL_RETRY)
         elif plan is PlanFailure.INVALID_REQUEST and question.warm:
             # A planner that was started again with another horizon cannot take the old plan.
             self._ports.warn(f'planning afresh, without warm start: {text}')
-            self._afresh = True
+            self._plans.plan_afresh()
         elif plan is PlanFailure.INVALID_REQUEST and self.phase is Phase.PLAN:
             self.stop(End.INTERNAL_ERROR, f'the planner refused the request: {text}')
         else:
             self._ports.warn(f'no plan: {text}')
-            self._retry_at = self._clock() + self._period * 1e-9
+            self._plans.retry_in(self._periods.length * 1e-9)
 
     def on_ack(
         self, next_sequence: int, training_due: bool, stamp: int, training_job: int = 0
@@ -217,47 +189,32 @@ class RealtimeSession:
 
     def on_training(self, training: Training) -> None:
         """The trainer's status."""
+        self._trainer_at = self._clock()
         self._storage.on_training(training)
         self._go_on()
 
     def replan(self) -> int:
         """Plan afresh, as soon as can be; returns the number of that plan."""
-        self._afresh = True
-        self._question = None  # whatever is in flight is warm
+        self._plans.plan_afresh()
         self._ask_if_due()
-        return self._plan_id if self._question is not None else self._plan_id + 1
+        return self._plans.plan_id + (self._plans.question is None)
 
     def control(self) -> None:
         """Send the command of this moment; call this ``realtime.command_rate`` times a second."""
         if self.phase is Phase.OVER:
             return
         effect = self._now() + self._delay
-        if effect < self._beat - self._period:
+        if effect < self._beat - self._periods.length:
             self._on_clock_set_back((self._beat - effect) * 1e-9)
         self._beat = effect
         if self.phase is Phase.RESET:
             return  # somebody else moves the robot; it has had the safe command
-        if self.phase is Phase.STATE and self._begin is None:
-            self._begin = effect
-        if self.phase is not Phase.STATE or self._begin is None:
-            self._send_safe()
+        if self.phase is Phase.STATE and self._periods.begin is None:
+            self._periods.begin = effect
+        if self.phase is Phase.STATE and self._periods.of_beat(effect) >= 0:
+            self._command(effect)
         else:
-            # of the nearest boundary: a beat may come a little early
-            current = (effect + self._tick // 2 - self._begin) // self._period
-            if current < 0:
-                self._send_safe()
-                self._ask_if_due()
-                return
-            if current > self._current:
-                self._enter_period(current, effect)
-            if self._must_be_safe():
-                self._make_safe(self._current)
-                self._send_safe()
-            else:
-                period = self._periods[self._current]
-                self._ports.command(
-                    period.action, period.source, period.plan_id, self._buffer.newest[1]
-                )
+            self._send_safe()
         self._ask_if_due()
 
     def tick(self) -> None:
@@ -265,13 +222,12 @@ class RealtimeSession:
         now, control = self._clock(), self._control
         waited = now - self._since
         self._storage.resend(control.ack_timeout)
-        question = self._question
-        if question is not None and now - question.asked > self._settings.plan_timeout:
+        if self._plans.overdue:
             if not self.waiting_for_planner:
                 self._ports.warn('the planner does not answer; asking again until it does')
             self.waiting_for_planner = True
             self.late_plans += 1
-            self._question = None
+            self._plans.give_up()
         if self.phase is Phase.RESET:
             attended = self._robot.reset == 'person'  # who may take as long as it takes
             if waited > control.recovery_timeout and not attended:
@@ -296,31 +252,20 @@ class RealtimeSession:
                 )
         elif self.phase is Phase.ENDING:
             self._storage.give_up_late(waited, control.ack_timeout, control.model_timeout)
+            silent = now - max(self._trainer_at, self._since)
+            if self._storage.gated and silent > _TRAINER_SILENCE:
+                self._storage.give_up_training(f'nothing was heard of dynamics for {silent:.0f} s')
             self._go_on()
 
     @property
     def following(self) -> np.ndarray | None:
-        """What the plan in force has after the action in force, [n, A], within the bounds; None:
-        that is from no plan."""
-        period, track = self._periods.get(self._current), self._track
-        if period is None or period.source is not Source.PLAN or track is None:
-            return None
-        place = (self._boundary(self._current) - track.start) // self._period
-        guard = self.pilot.guard
-        actions: np.ndarray = np.clip(track.plan.actions[place + 1 :], guard.low, guard.high)
-        return actions
+        """What the plan in force has next, see ``PlanSchedule``."""
+        return self._plans.following
 
     @property
     def slowness(self) -> str:
-        """For people: that plans take longer than a control period, and what helps; or empty."""
-        expected, period = self._round_trips.expected, self._period * 1e-9
-        if not self._plans or self.pilot.mode.name != 'closed_loop' or expected <= period:
-            return ''
-        return (
-            f'plans take {expected * 1e3:.0f} ms, and a control period is {period * 1e3:.0f} ms: '
-            'fewer optimizer.candidates or optimizer.iterations, a shorter planner.horizon, more '
-            'planner.threads, or the mode every with more steps'
-        )
+        """For people: that plans take too long, and what helps; or empty."""
+        return self._plans.slowness if self._is_planned else ''
 
     @property
     def seconds_in_phase(self) -> float:
@@ -333,10 +278,7 @@ class RealtimeSession:
         self._series.begin()
         self._buffer.clear()
         self._periods.clear()
-        self._begin = None
-        self._current = self._observed = -1
-        self._track = self._question = None
-        self._upcoming.clear()
+        self._plans.begin()
         self._reset_stamp = None
         self._enter(Phase.RESET)
         self._ask_for_reset()
@@ -350,10 +292,11 @@ class RealtimeSession:
         self._buffer.put(state, stamp)
         self._state_at = self._clock()
         self._inside = inside
-        positions = joint_positions(self.pilot.task, state)
-        if self._robot.command_as == 'position' and positions is not None:
-            self.pilot.guard.begin_at(positions)
-        if not self._plans:
+        guard, positions = self.pilot.guard, joint_positions(self.pilot.task, state)
+        if self._robot.command_as != 'position' or positions is None:
+            positions = guard.safe_action
+        guard.begin_at(positions)
+        if not self._is_planned:
             self._enter(Phase.STATE)
         else:  # the grid begins where the first plan does
             self._enter(Phase.PLAN)
@@ -367,14 +310,18 @@ class RealtimeSession:
                 f'the planner had no model of version {self._storage.min_version} or newer within '
                 f'{control.model_timeout:g} s; is dynamics running, and has it trained?',
             )
-        elif not self.waiting_for_model and waited > control.recovery_timeout:
+            return
+        silent = min(waited, self._clock() - self._plans.heard_at)
+        if not self.waiting_for_model and silent > control.recovery_timeout:
             self.stop(
-                End.NO_PLANNER, f'there was no plan in time within {waited:.1f} s; is it running?'
+                End.NO_PLANNER, f'the planner gave no plan for {silent:.1f} s; is it running?'
             )
 
     def _on_clock_set_back(self, seconds: float) -> None:
         self._buffer.clear()
-        self._question = None
+        self._plans.question = None
+        if self._reset_stamp is not None:  # the robot was reset before now
+            self._reset_stamp = min(self._reset_stamp, self._now())
         if self.phase is Phase.STATE:
             self._ports.warn(
                 f'episode {self.pilot.record.episode} was cut off after {self.pilot.record.steps} '
@@ -403,87 +350,70 @@ class RealtimeSession:
     # Commands ------------------------------------------------------------------------------------
 
     @property
-    def _plans(self) -> bool:
+    def _is_planned(self) -> bool:
         """Whether actions come from plans now."""
         return self.pilot.mode.plans and not self.pilot.record.explore
 
-    def _boundary(self, index: int) -> int:
-        assert self._begin is not None
-        return self._begin + index * self._period
+    def _command(self, effect: int) -> None:
+        """Send what is in force at ``effect`` [ns]."""
+        periods = self._periods
+        index = periods.of_beat(effect)
+        if index > periods.current:
+            missed, late = periods.enter(index, effect, self._decide(index))
+            stale = self._is_planned and self._plans.stale_at(periods.boundary(index))
+            self.late_steps += missed + (late or stale)
+        period = periods.commanded(periods.current)
+        if self._must_be_safe() or period is None:
+            self._periods.replace(Period(self.pilot.guard.safe_action, Source.SAFE))
+            self._send_safe()
+        else:
+            self._ports.command(
+                period.action, period.source, period.plan_id, self._buffer.newest[1]
+            )
 
-    def _enter_period(self, index: int, effect: int) -> None:
-        """The first command of a period is due; missed ones had the last action in force."""
-        before = self._periods.get(self._current)
-        for missed in range(self._current + 1, index):
-            self.late_steps += 1
-            if before is not None:
-                self._periods[missed] = dataclasses.replace(before, change=None)
-        self._current = index
-        period = self._decide(index)
-        late = effect - self._boundary(index) > self._tick
-        self.late_steps += late or self._stale_plan(index)
-        self._periods[index] = dataclasses.replace(period, whole=not late)
-
-    def _decide(self, index: int) -> _Period:
+    def _decide(self, index: int) -> Period:
         """The action of a period."""
         pilot, guard = self.pilot, self.pilot.guard
-        time = self._boundary(index)
-        while self._upcoming and self._upcoming[0].start <= time:
-            self._track = self._upcoming.pop(0)
+        time = self._periods.boundary(index)
+        self._plans.follow(time)
         if pilot.done or index >= pilot.max_steps or pilot.holds:
-            return _Period(guard.check(guard.safe_action), Source.SAFE)
+            return Period(guard.check(guard.safe_action), Source.SAFE)
         if pilot.explores:
-            return _Period(guard.check(pilot.explore_at(index)), Source.EXPLORATION)
-        track = self._track
-        action = None if track is None else track.action_at(time)
-        if track is None or action is None:
-            self.waiting_for_planner = not self.waiting_for_model
-            return _Period(guard.check(guard.safe_action), Source.SAFE)
-        checked = guard.check(action)
-        expected = track.change_at(time)
-        # What was expected of another action says nothing about the model.
-        same = expected is not None and np.array_equal(checked, action)
-        return _Period(
-            checked, Source.PLAN, track.plan_id, expected[0] if same and expected else None
-        )
-
-    def _stale_plan(self, index: int) -> bool:
-        """Whether a newer plan should be in force at a boundary."""
-        if not self._plans or self.pilot.mode.name != 'closed_loop' or self._track is None:
-            return False
-        return self._track.start < self._boundary(index)
+            return Period(guard.check(pilot.explore_at(index)), Source.EXPLORATION)
+        planned = self._plans.period_at(time)
+        if planned is not None:
+            return planned
+        self.waiting_for_planner = not self.waiting_for_model
+        return Period(guard.check(guard.safe_action), Source.SAFE)
 
     def _must_be_safe(self) -> bool:
         age = self._clock() - self._state_at
         self.waiting_for_state = age > self._robot.state_timeout
         return self.waiting_for_state or not self._inside
 
-    def _make_safe(self, index: int) -> None:
-        """To the end of a period; what comes after it is as far from there as the rate allows."""
-        guard = self.pilot.guard
-        self._periods[index] = _Period(guard.safe_action, Source.SAFE, whole=False)
-        guard.begin_at(guard.safe_action)
-
     def _send_safe(self) -> None:
-        self._ports.command(self.pilot.guard.safe_action, Source.SAFE, 0, 0)
+        """At once; what comes after it is as far from there as the rate allows."""
+        guard = self.pilot.guard
+        guard.begin_at(guard.safe_action)
+        self._ports.command(guard.safe_action, Source.SAFE, 0, 0)
 
     # Transitions ---------------------------------------------------------------------------------
 
     def _take_boundaries(self) -> None:
         """All boundaries whose state is known by now."""
-        while self.phase is Phase.STATE and self._begin is not None:
-            index = self._observed + 1
+        periods = self._periods
+        while self.phase is Phase.STATE and periods.begin is not None:
+            index = periods.observed + 1
             # stamps may be a little ahead: a period is not over before the next is commanded
-            if not self._buffer.covers(self._boundary(index)) or index > self._current:
+            if not self._buffer.covers(periods.boundary(index)) or index > periods.current:
                 return
             self._take_boundary(index)
 
     def _take_boundary(self, index: int) -> None:
-        pilot, time = self.pilot, self._boundary(index)
-        state = self._buffer.at(time, self._period // 2)
-        period = self._periods.pop(index - 1, None)
-        known = pilot.stamp == time - self._period
-        self._observed = index
+        pilot, time = self.pilot, self._periods.boundary(index)
+        state = self._buffer.at(time, self._periods.length // 2)
+        period = self._periods.take(index)
+        known = pilot.stamp == time - self._periods.length
         if index == 0:
             if state is not None:
                 pilot.observe(state, time)
@@ -506,101 +436,20 @@ class RealtimeSession:
     # Plans ---------------------------------------------------------------------------------------
 
     def _ask_if_due(self) -> None:
-        now = self._clock()
-        if self._question is not None or now < self._retry_at or not len(self._buffer):
+        if not self._plans.ready or not len(self._buffer):
             return
-        if now - self._state_at > self._robot.state_timeout:
+        if self._clock() - self._state_at > self._robot.state_timeout:
             return  # too old to plan from
-        soonest = self._now() + self._delay + round(self._round_trips.expected * 1e9)
+        soonest = self._now() + self._delay + self._plans.expected
         if self.phase is Phase.PLAN:
-            beats = -((self._beat - soonest) // self._tick)
-            self._ask(self._beat + (beats + 1) * self._tick)
-        elif self.phase is Phase.STATE and self._begin is not None and self._plans:
-            target = self._next_boundary(soonest)
-            if target is not None:
-                self._ask(target)
-
-    def _next_boundary(self, soonest: int) -> int | None:
-        """The boundary for which a plan should be asked for now; None: none yet."""
-        assert self._begin is not None
-        index = max(0, -((self._begin - soonest) // self._period))
-        last = self._last_track
-        if last is not None:
-            index = max(index, (last.start - self._begin) // self._period + 1)
-        if index >= self.pilot.max_steps:
-            return None
-        time = self._boundary(index)
-        if last is not None and not self._afresh:
-            steps = (time - last.start) // self._period
-            # an error of a step of the plan before says nothing of this one
-            own = self.pilot.stamp - self._period >= last.start
-            error = self.pilot.step_error if own else math.nan
-            if not self.pilot.mode.due(steps, len(last.plan.actions), error):
-                return None
-        # later, from a newer state, if that is early enough
-        return time if time - soonest <= self._tick else None
-
-    def _ask(self, target: int) -> None:
-        pilot = self.pilot
-        last = self._last_track
-        warm = last is not None and not self._afresh and pilot.warm
-        self._afresh = False
-        past_states, past_actions = pilot.past
-        # a model that looks back sees states at the boundaries alone
-        state, stamp = (pilot.state, pilot.stamp) if len(past_states) else self._buffer.newest
-        actions, durations = self._lead(stamp, target)
-        step = 0 if self._begin is None else (target - self._begin) // self._period
-        self._plan_id += 1
-        self._question = _Question(self._plan_id, target, self._clock(), warm)
-        request = PlanRequest(
-            state=state,
-            goal=pilot.goal_at(step),
-            seed=derive_seed(self.goal.seed, 'plan', pilot.record.episode, step),
-            min_model_version=self._storage.min_version if self.phase is Phase.PLAN else 0,
-            warm_start=last.warm_start_at(target) if warm and last is not None else None,
-            past_states=past_states,
-            past_actions=past_actions,
-            lead_actions=actions,
-            lead_durations=durations,
-        )
-        self._ports.plan(self._plan_id, request, target)
-
-    def _lead(self, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        """What will have been executed from ``begin`` to ``end`` [ns]: actions [n, A], and how long
-        each was in force [n], in periods."""
-        actions, durations = [], []
-        while begin < end:
-            if self._begin is None or begin < self._begin:
-                until = begin + self._period if self._begin is None else self._begin
-                action = self.pilot.guard.safe_action
-            else:
-                index = (begin - self._begin) // self._period
-                until = self._boundary(index + 1)
-                action = self._foreseen(index)
-            until = min(until, end, begin + self._period)
-            actions.append(action)
-            durations.append((until - begin) / self._period)
-            begin = until
-        return np.array(actions).reshape(-1, self.pilot.task.action_dim), np.array(durations)
-
-    def _foreseen(self, index: int) -> np.ndarray:
-        """The action of a period, commanded or not yet."""
-        period = self._periods.get(index)
-        if period is not None:
-            return period.action
-        time = self._boundary(index)
-        for track in (*reversed(self._upcoming), self._track):
-            if track is None or track.start > time:
-                continue
-            action = track.action_at(time)
-            if action is not None:
-                return np.clip(action, self.pilot.guard.low, self.pilot.guard.high)
-        return self.pilot.guard.safe_action
-
-    @property
-    def _last_track(self) -> PlanTrack | None:
-        """The newest plan, in force or not yet."""
-        return self._upcoming[-1] if self._upcoming else self._track
+            tick = self._periods.tick
+            beats = -((self._beat - soonest) // tick)
+            target = self._beat + (beats + 1) * tick
+            self._plans.ask(target, self._buffer.newest, self._storage.min_version)
+        elif self.phase is Phase.STATE and self._periods.begin is not None and self._is_planned:
+            boundary = self._plans.next_boundary(soonest)
+            if boundary is not None:
+                self._plans.ask(boundary, self._buffer.newest)
 
     def _take_plan(self, track: PlanTrack) -> None:
         late = self._now() + self._delay > track.start
@@ -609,11 +458,9 @@ class RealtimeSession:
         if self.phase is Phase.PLAN:
             if late:
                 return  # asked again, with the time that it takes now known
-            self._begin = track.start
+            self._periods.begin = track.start
             self._enter(Phase.STATE)
-        assert self._begin is not None
-        self.pilot.take_plan(track.plan, (track.start - self._begin) // self._period)
-        self._upcoming.append(track)
+        self._plans.take(track)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from mbrl_common.messages import nanoseconds
+from mbrl_mpc.service_watch import ServiceWatch
 from mbrl_mpc.settings import MpcSettings
 from mbrl_msgs.srv import Reset
 
@@ -25,6 +26,10 @@ class Resets(Protocol):
     def ask(self, episode: int, seed: int) -> None:
         """Ask for it; the answer comes later, or never. What is asked again is one question."""
 
+    def look(self) -> None:
+        """Call this several times a second while an answer is waited for: whoever has come to the
+        graph since is asked the same."""
+
 
 def make_resets(node: Node, settings: MpcSettings, answer: Answer) -> Resets:
     """The way that ``robot.reset`` says."""
@@ -36,27 +41,61 @@ def make_resets(node: Node, settings: MpcSettings, answer: Answer) -> Resets:
     return _SimulatorResets(node, answer)
 
 
+class _Question:
+    """A call whose answer counts until the next one, which takes its place."""
+
+    def __init__(self, client: Any, node: Node) -> None:
+        self._client = client
+        self._watch = ServiceWatch(node, client.service_name)
+        self._future: Future | None = None
+
+    def ask(self, request: Any, answer: Callable[[Any], None]) -> bool:
+        """Ask if there is somebody to ask; returns whether there was."""
+        self.forget()
+        if not self._client.service_is_ready():
+            return False
+        self._watch.note()
+        future = self._future = self._client.call_async(request)
+
+        def done(done: Future) -> None:
+            response = done.result()
+            if done is self._future and response is not None:
+                self._future = None
+                answer(response)
+
+        future.add_done_callback(done)
+        return True
+
+    def forget(self) -> None:
+        """Whatever was asked is not waited for any more."""
+        if self._future is not None:
+            self._client.remove_pending_request(self._future)
+            self._future = None
+
+    def somebody_came(self) -> bool:
+        """Whether there is one to ask who has not been asked yet."""
+        return self._watch.look()
+
+
 class _SimulatorResets:
     """``sim_bridge/reset``."""
 
     def __init__(self, node: Node, answer: Answer) -> None:
-        self._client = node.create_client(Reset, 'sim_bridge/reset')
+        self._question = _Question(node.create_client(Reset, 'sim_bridge/reset'), node)
         self._answer = answer
-        self._asked = 0
+        self._wanted: tuple[int, int] | None = None  # episode and seed; None: it was answered
 
     def ask(self, episode: int, seed: int) -> None:
-        self._asked += 1  # whatever was asked before is not waited for any more
-        number = self._asked
-        if not self._client.service_is_ready():
-            return
+        self._wanted = episode, seed
+        self._question.ask(Reset.Request(seed=seed, episode=episode, force=True), self._take)
 
-        def done(future: Future) -> None:
-            response = future.result()
-            if number == self._asked and response is not None:
-                self._answer(response.success, response.message, nanoseconds(response.stamp))
+    def look(self) -> None:
+        if self._question.somebody_came() and self._wanted is not None:
+            self.ask(*self._wanted)
 
-        request = Reset.Request(seed=seed, episode=episode, force=True)
-        self._client.call_async(request).add_done_callback(done)
+    def _take(self, response: Reset.Response) -> None:
+        self._wanted = None
+        self._answer(response.success, response.message, nanoseconds(response.stamp))
 
 
 class _ServiceResets:
@@ -67,30 +106,29 @@ class _ServiceResets:
 
     def __init__(self, node: Node, service: str, patience: float, answer: Answer) -> None:
         self._node = node
-        self._client = node.create_client(Trigger, service)
+        self._question = _Question(node.create_client(Trigger, service), node)
         self._patience = patience
         self._answer = answer
-        self._asked = 0
         self._asked_at = -math.inf
+        self._wanted = False
 
     def ask(self, episode: int, seed: int) -> None:
-        if not self._client.service_is_ready():
-            self._asked_at = -math.inf
-            return
-        if time.monotonic() - self._asked_at < self._patience:
-            return
-        self._asked_at = time.monotonic()
-        self._asked += 1
-        number = self._asked
+        self._wanted = True
+        if time.monotonic() - self._asked_at >= self._patience:
+            self._ask()
 
-        def done(future: Future) -> None:
-            response = future.result()
-            if number == self._asked and response is not None:
-                self._asked_at = -math.inf
-                now = self._node.get_clock().now().nanoseconds
-                self._answer(response.success, response.message, now)
+    def look(self) -> None:
+        if self._question.somebody_came() and self._wanted:
+            self._ask()
 
-        self._client.call_async(Trigger.Request()).add_done_callback(done)
+    def _ask(self) -> None:
+        asked = self._question.ask(Trigger.Request(), self._take)
+        self._asked_at = time.monotonic() if asked else -math.inf
+
+    def _take(self, response: Trigger.Response) -> None:
+        self._wanted, self._asked_at = False, -math.inf
+        now = self._node.get_clock().now().nanoseconds
+        self._answer(response.success, response.message, now)
 
 
 class _PersonResets:
@@ -109,6 +147,9 @@ class _PersonResets:
             f'episode {episode}: put the robot where it is to start, stand back, and call '
             f'{name}/confirm_reset'
         )
+
+    def look(self) -> None:
+        """A person does not come to the graph."""
 
     def _on_confirmed(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._waiting

@@ -71,6 +71,7 @@ class StateSources:
         self._frames: dict[str, str] = {}
         self._others: dict[str, None] = {}  # names that came and are not in the state
         self._layouts: dict[tuple[str, ...], list[tuple[_Source, int]]] = {}
+        self._joints: list[str] = []  # that the state needs
         self._set_back = round(robot.state_timeout * 1e9)
         for place, entry in enumerate(task.state):
             name, field = split_entry(entry)
@@ -79,6 +80,8 @@ class StateSources:
             source.places.append(place)
         for source in self._sources.values():
             source.velocity = self._derivative(source)
+            if source.fields[0] in FIELDS:
+                self._joints.append(source.name)
 
     def _make(self, name: str) -> _Source:
         limit = self._robot.age_limit(name)
@@ -106,6 +109,11 @@ class StateSources:
     ) -> Assembled | None:
         """A ``sensor_msgs/JointState`` with some of the joints, or all; stamp in ns."""
         places = self._layout(tuple(names))
+        if not places and self._joints:
+            raise StateError(
+                f'joint state has none of {", ".join(self._joints)}; it has '
+                + (', '.join(names) or 'no joints')
+            )
         check_lengths(names, position, velocity, effort)
         fields = dict(zip(FIELDS, (position, velocity, effort)))
         news = self._new([source for source, _ in places], stamp)

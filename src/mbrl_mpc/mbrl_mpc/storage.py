@@ -136,9 +136,9 @@ class Storage:
             )
             self._away = True
 
-    def give_up_training(self) -> None:
+    def give_up_training(self, why: str = 'the training did not end in time') -> None:
         """Wait no longer for the training that was announced, and say so."""
-        self._warn('the training did not end in time; going on with the model there is')
+        self._warn(f'{why}; going on with the model there is')
         self._gate = None
 
     def give_up_late(self, waited: float, ack_timeout: float, model_timeout: float) -> None:

@@ -47,6 +47,8 @@ class World:
         changes=None,
     ):
         self.now = START
+        self.set_ahead = 0  # of the clock that stamps, before the one of this world [ns]
+        self._planner_free = START
         self._events = []
         self._number = itertools.count()
         self.state_latency, self.plan_time = state_latency * MS, plan_time * MS
@@ -58,6 +60,7 @@ class World:
         self.requests, self.commands, self.sent, self.ended = [], [], [], []
         self.warnings = []
         self.end = None
+        self.resets = 0
         self.text = ''
         self.outbox = Outbox()
         self.realtime = dataclasses.replace(settings.realtime, **(changes or {}))
@@ -72,7 +75,7 @@ class World:
             self.outbox,
             self,
             clock=lambda: self.now * 1e-9,
-            now=lambda: self.now,
+            now=lambda: self.now + self.set_ahead,
         )
         self._every(round(1e9 / self.realtime.command_rate), self.session.control)
         self._every(50 * MS, self.session.tick)
@@ -107,24 +110,32 @@ class World:
 
     def _measure(self):
         self._advance()
-        state, stamp = self.position.copy(), self.now
+        state, stamp = self.position.copy(), self.now + self.set_ahead
         self.measured[stamp] = state
         if self.states_flow:
-            self.at(self.now + self.state_latency, lambda: self.session.on_state(state, stamp))
+            self.at(self.now + self.state_latency, lambda: self._arrive(state, stamp))
+
+    def _arrive(self, state, stamp):
+        ahead = stamp - self.now - self.set_ahead
+        if ahead <= 50 * MS:  # others are refused before they get to the session
+            self.session.on_state(state, stamp)
 
     # Ports.
 
     def reset(self, episode, seed):
         self.position = np.zeros(4)
         self.applied.append((self.now, 0.0))
-        self.session.on_reset(True, '', self.now)
+        self.resets += 1
+        self.session.on_reset(True, '', self.now + self.set_ahead)
 
     def plan(self, plan_id, request, stamp):
         self.requests.append((plan_id, request, stamp, self.now))
         if not self.planner_alive:
             return
         answer = PlanFailure.NO_MODEL if not self.model else self.make_plan(request, plan_id)
-        self.at(self.now + self.plan_time, lambda: self.session.on_plan(plan_id, answer))
+        # one question after the other
+        self._planner_free = max(self.now, self._planner_free) + self.plan_time
+        self.at(self._planner_free, lambda: self.session.on_plan(plan_id, answer))
 
     def make_plan(self, request, plan_id):
         """Actions that tell which plan they are of, and what they do in the robot's own physics."""
@@ -456,3 +467,150 @@ def test_a_training_that_is_due_is_waited_for_between_episodes_alone(settings):
     before = len(world.requests)
     world.run(0.1)
     assert world.requests[before][1].min_model_version == 2
+
+
+@pytest.mark.parametrize('explore', [0, 1])
+def test_the_first_action_is_no_further_from_the_safe_command_than_the_rate_allows(
+    settings, explore
+):
+    rate = 0.02
+    control = dataclasses.replace(settings.control, max_action_rate=rate)
+    world = World(dataclasses.replace(settings, control=control), 2, 2 * explore, max_steps=5)
+    world.run(3.0)
+    assert world.end is End.DONE
+    acting = [each for each in world.commands if each[2] is not Source.SAFE]
+    assert len({each[1] for each in acting}) >= 5
+    for sooner, later in itertools.pairwise([(0, 0.0, Source.SAFE, 0), *world.commands]):
+        if later[2] is not Source.SAFE:
+            assert abs(later[1] - sooner[1]) <= rate * PERIOD * 1e-9 + 1e-12
+
+
+def test_a_state_that_is_told_again_and_again_is_no_sign_of_life(settings):
+    world = World(settings, max_steps=60)
+    world.run(0.8)
+    state, stamp = world.session._buffer.newest
+    stored = len(world.sent)
+    world.states_flow = False
+    world._every(4 * MS, lambda: world.session.on_state(state, stamp))
+    world.run(0.5)
+    assert world.commands[-1][2] is Source.SAFE and world.session.waiting_for_state
+    assert len(world.sent) <= stored + 2  # what was under way
+    world.run(settings.control.recovery_timeout)
+    assert world.end is End.STATE_TIMEOUT
+
+
+@pytest.mark.parametrize('back', [60, 1_000, 3_600_000])
+@pytest.mark.parametrize('told_by', ['the clock', 'the states'])
+def test_a_clock_that_is_set_back_cuts_the_episode_off_and_the_next_one_begins(
+    settings, back, told_by
+):
+    world = World(settings, episodes=3, max_steps=20)
+    world.run(0.5)
+    assert world.session.phase is Phase.STATE
+    world.set_ahead = -back * MS
+    if told_by == 'the states':
+        state = world.session._buffer.newest[0]
+        world.session.on_state(
+            state, world.now + world.set_ahead - 10 * MS, inside=True, continuous=False
+        )
+    count = len(world.commands)
+    world.session.control()
+    world.run(0.02)
+    assert {each[2] for each in world.commands[count:]} <= {Source.SAFE}
+    assert len(world.ended) == 1 and world.ended[0].truncated and world.ended[0].steps < 20
+    assert 'set back' in world.warnings[0] and len(world.warnings) == 1
+    world.run(5.0)
+    assert world.end is End.DONE
+    assert [record.steps for record in world.ended[1:]] == [20, 20]
+    assert world.resets == 3
+    for each in world.sent:
+        assert each.next_stamp - each.stamp == PERIOD
+    low, high = world.pilot.guard.low[0], world.pilot.guard.high[0]
+    assert all(low <= each[1] <= high for each in world.commands)
+
+
+def test_a_clock_set_back_between_reset_and_first_state_does_not_keep_the_episode_waiting(
+    settings,
+):
+    world = World(settings, max_steps=20)
+    assert world.session.phase is Phase.RESET
+    world.session.control()
+    world.set_ahead = -10_000 * MS
+    world.run(3.0)
+    assert world.end is End.DONE and world.resets == 1
+    assert world.ended[0].steps == 20
+
+
+@pytest.mark.parametrize('plan_time', [450, 700, 3_000])
+def test_a_planner_slower_than_its_horizon_leaves_the_safe_command_in_between(settings, plan_time):
+    world = World(settings, plan_time=plan_time, max_steps=400)
+    world.run(0.045 * 400 + 40 * plan_time * 1e-3)
+    assert world.end is End.DONE and world.ended[0].steps == 400
+    check_transitions(world)
+    begin = world.sent[0].stamp
+    sources = {each[2] for each in world.commands if each[0] >= begin}
+    assert sources == {Source.PLAN, Source.SAFE}
+    assert world.session.late_steps > 0
+    assert f'plans take {plan_time // 100}' in world.session.slowness
+
+
+def test_a_planner_that_becomes_too_slow_is_followed_as_far_as_it_goes(settings):
+    world = World(settings, max_steps=400)
+    world.run(1.0)
+    assert world.session.phase is Phase.STATE
+    world.plan_time = 800 * MS
+    world.run(10.0)
+    late = [each for each in world.commands if each[0] > START + 4_000 * MS]
+    assert {each[2] for each in late} == {Source.PLAN, Source.SAFE}
+    assert world.session.late_plans > 0 and 'plans take 8' in world.session.slowness
+    world.plan_time = 8 * MS
+    world.run(10.0)
+    assert world.end is End.DONE
+    check_transitions(world)
+
+
+def test_plans_that_are_all_late_keep_the_beginning_waiting_but_do_not_end_it(settings):
+    world = World(settings)
+
+    def ever_slower(request, plan_id):
+        world.plan_time += 200 * MS
+        return World.make_plan(world, request, plan_id)
+
+    world.make_plan = ever_slower
+    world.run(settings.control.recovery_timeout + 60.0)
+    assert world.end is None and world.session.phase is Phase.PLAN
+    assert {each[2] for each in world.commands} == {Source.SAFE}
+    assert world.session.late_plans > 5 and 'plans take' in world.session.slowness
+    del world.make_plan
+    world.plan_time = 8 * MS
+    world.run(60.0)
+    assert world.end is End.DONE
+
+
+def test_a_planner_that_never_answers_ends_the_episodes_with_a_reason(settings):
+    world = World(settings)
+    world.planner_alive = False
+    world.run(settings.control.recovery_timeout + 1.0)
+    assert world.end is End.NO_PLANNER and 'is it running' in world.text
+    asked = [each[3] for each in world.requests]
+    gaps = {round((later - sooner) * 1e-9, 2) for sooner, later in itertools.pairwise(asked)}
+    assert max(gaps) <= 2.2 * world.realtime.plan_timeout  # asked soon after it is back
+
+
+@pytest.mark.parametrize('alive', [False, True])
+def test_a_training_is_waited_for_as_long_as_the_trainer_lives(settings, alive):
+    world = World(settings, episodes=2, max_steps=10)
+    world.session._storage._send = lambda each: world.session.on_ack(
+        each.sequence + 1, True, world.now, 1
+    )
+    if alive:
+        world._every(
+            1_000 * MS,
+            lambda: world.session.on_training(Training(world.now, 1, True, 1, 0.1, 0.5)),
+        )
+    world.run(20.0)
+    if alive:
+        assert world.session.phase is Phase.ENDING and world.end is None
+    else:
+        assert world.end is End.DONE and len(world.ended) == 2
+        assert 'nothing was heard of dynamics' in world.warnings[0]
