@@ -120,10 +120,15 @@ def test_a_clock_that_is_set_back_against_the_states_leaves_the_safe_command(
     flight: Flight, wires: Wires
 ) -> None:
     with wires.clock.lying(told_the_time(-1.0)):
-        flight.wait_for_source(Command.SOURCE_SAFE)
-        assert_safe(flight.commands[-20:])
         flight.graph.nodes['mpc_controller'].wait_for_output('are the clocks of robot')
-        flight.wait_for_source(Command.SOURCE_SAFE, 50)
+        flight.probe.wait_until(
+            lambda: flight.commands[-1].source == Command.SOURCE_SAFE, 20.0, 'the safe command'
+        )
+        # or none at all, while a new episode waits for its first state
+        begin = len(flight.commands)
+        for _ in range(2):
+            flight.wait_for_status(lambda _: True, 'a status')
+        assert_safe(flight.commands[begin - 1 :])
     flight.wait_for_source(Command.SOURCE_PLAN)
     assert flight.flying
 
