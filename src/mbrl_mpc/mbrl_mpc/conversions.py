@@ -66,7 +66,7 @@ def plan_request_message(plan_id: int, request: PlanRequest, stamp: Time) -> Pla
 def plan_from_response(
     response: PlanActions.Response, state_dim: int, action_dim: int, plan_id: int | None = None
 ) -> PlanResult | PlanFailure:
-    """The planner's answer from its message; one that cannot be followed is no plan, nor is one with
+    """The planner's answer from its message; one that cannot be followed is no plan, nor is one of
     another number than ``plan_id``, if that is given."""
     if response.error_code != PlanActions.Response.NONE:
         try:
