@@ -41,15 +41,25 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 }
 # An episode does not end by itself while something is tried on it.
 LONG = {'task.max_steps': 10_000}
-# As little as a busy machine records of a short one.
-LITTLE = {'training.min_transitions': 20}
+# Nothing needs to be learned well: little data, and little work for a machine that is busy.
+SMALL: dict[str, dict[str, Any]] = {
+    'dynamics': {
+        'training.min_transitions': 20,
+        'training.updates_after_episode': 100,
+        'model.members': 2,
+        'model.hidden': [32, 32],
+        'evaluation.after_training': False,
+        'evaluation.plots': False,
+    },
+    'planner': {'optimizer.candidates': 16, 'optimizer.iterations': 1, 'optimizer.elites': 4},
+}
 
 
 def overridden(**nodes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """``OVERRIDES`` with long episodes, and more parameters by node."""
-    common = {'dynamics': {**LONG, **LITTLE}}
+    """``OVERRIDES`` with long episodes and a small model, and more parameters by node."""
+    layers = (OVERRIDES, dict.fromkeys(PACKAGES, LONG), SMALL, nodes)
     return {
-        name: {**OVERRIDES.get(name, {}), **common.get(name, LONG), **nodes.get(name, {})}
+        name: {key: value for layer in layers for key, value in layer.get(name, {}).items()}
         for name in PACKAGES
     }
 

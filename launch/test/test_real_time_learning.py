@@ -166,13 +166,13 @@ def test_plans_that_take_a_part_of_their_horizon_are_followed(
     flight: Flight, relay: PlannerRelay
 ) -> None:
     flight.wait_for_source(Command.SOURCE_PLAN, 5)
-    with relay.lying(delay=0.3):
+    with relay.lying(delay=0.25):
         before = relay.answers
         flight.probe.wait_until(lambda: relay.answers > before + 5, 20.0, 'slow plans')
         begin = len(flight.commands)
         flight.wait_for_source(Command.SOURCE_PLAN, 100)
         plans = {command.plan_id for command in flight.commands[begin:]}
-        assert len(plans) < 10  # each of them is followed for seven periods or more
+        assert len(plans) < 12  # each of them is followed for six periods or more
     flight.wait_for_source(Command.SOURCE_PLAN)
     assert flight.flying
 
@@ -239,7 +239,7 @@ def test_a_bad_bag_is_refused_with_its_name(flight: Flight, tmp_path: Path) -> N
     bag.write_bytes(b'\x89MCAP0\r\n' + b'no bag' * 100)
     for source in (bag, tmp_path / 'nowhere'):
         answer = flight.probe.call(
-            'dynamics/evaluate', Evaluate, Evaluate.Request(source=str(source)), 30.0
+            'dynamics/evaluate', Evaluate, Evaluate.Request(source=str(source)), 60.0
         )
         assert answer.error_code == Evaluate.Response.INVALID_SOURCE
         assert source.name in answer.message
@@ -254,19 +254,22 @@ def test_acknowledgements_of_another_session_acknowledge_nothing(flight: Flight)
     acks = flight.probe.collect('transition_ack', TransitionAck, RECORD)
     flight.probe.wait_until(lambda: acks, 20.0, 'an acknowledgement')
     flight.graph.crash('dynamics')
-    flight.wait_for_status(lambda s: s.unacknowledged > 10, 'unacknowledged transitions')
-    before = flight.statuses[-1].unacknowledged
-    for _ in range(10):
-        foreign = copy.deepcopy(acks[-1])
-        foreign.session ^= 1
-        foreign.next_sequence, foreign.training_due = 2**40, True
-        flight.probe.publish('transition_ack', TransitionAck, foreign, RECORD)
-        time.sleep(0.05)
-    for _ in range(2):
-        status = flight.wait_for_status(lambda _: True, 'a status')
-        assert status.unacknowledged >= before
-    assert flight.flying
-    flight.graph.restart('dynamics')
+    try:
+        flight.wait_for_status(lambda s: s.unacknowledged > 10, 'unacknowledged transitions')
+        for _ in range(2):  # what was on its way has arrived
+            before = flight.wait_for_status(lambda _: True, 'a status').unacknowledged
+        for _ in range(10):
+            foreign = copy.deepcopy(acks[-1])
+            foreign.session ^= 1
+            foreign.next_sequence, foreign.training_due = 2**40, True
+            flight.probe.publish('transition_ack', TransitionAck, foreign, RECORD)
+            time.sleep(0.05)
+        for _ in range(2):
+            status = flight.wait_for_status(lambda _: True, 'a status')
+            assert status.unacknowledged >= before
+        assert flight.flying
+    finally:
+        flight.graph.restart('dynamics')
     flight.wait_for_status(lambda s: s.unacknowledged < 10, 'acknowledged transitions', 60.0)
     flight.wait_for_source(Command.SOURCE_PLAN)
     sent = {t.sequence for t in flight.transitions}
