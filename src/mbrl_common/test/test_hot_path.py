@@ -120,3 +120,54 @@ def test_an_exception_in_a_callback_is_raised_where_it_can_be_dealt_with(probe: 
         owner.hot_path.destroy()
         owner.destroy_node()
         context.try_shutdown()
+
+
+def test_calls_of_a_service_that_is_not_there_are_forgotten() -> None:
+    with isolated_domain():
+        context = rclpy.Context()
+        rclpy.init(context=context)
+        owner = Owner(context, [])
+        try:
+            client = owner.hot_path.create_client(Trigger, '/nobody')
+            for _ in range(500):
+                owner.hot_path.call(client, Trigger.Request(), lambda _: None)
+            assert len(client._pending_requests) <= 16
+            assert sum(map(len, owner.hot_path._calls.values())) <= 16
+        finally:
+            owner.hot_path.destroy()
+            owner.destroy_node()
+            context.try_shutdown()
+
+
+def test_of_many_calls_the_last_ones_count_however_late_they_are_answered(probe: Probe) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    owner = Owner(context, [])
+    may_answer = threading.Event()
+
+    def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        may_answer.wait(20.0)
+        response.success = True
+        return response
+
+    answered: list[int] = []
+    try:
+        probe.node.create_service(Trigger, 'slow', answer)
+        client = owner.hot_path.create_client(Trigger, '/slow')
+        assert client.wait_for_service(10.0)
+        probe.wait_until(lambda: probe.node.count_clients('/slow'))
+        for number in range(40):
+            owner.hot_path.call(client, Trigger.Request(), lambda _, n=number: answered.append(n))
+            owner.hot_path.spin_once(0.0)
+        may_answer.set()
+        for _ in range(200):
+            owner.hot_path.spin_once(0.1)
+            if 39 in answered:
+                break
+        assert 39 in answered and min(answered) >= 24
+        assert len(client._pending_requests) <= 16
+    finally:
+        may_answer.set()
+        owner.hot_path.destroy()
+        owner.destroy_node()
+        context.try_shutdown()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +17,7 @@ from rcl_interfaces.srv import SetParameters
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header
 
+from mbrl_common.messages import nanoseconds
 from mbrl_common.qos import LATCHED
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_msgs.action import RunEpisodes
@@ -277,3 +280,86 @@ def test_a_missing_parameter_is_named(probe: Probe) -> None:
     with NodeProcess('mbrl_mpc', 'mpc_controller', parameters=without) as node:
         assert node.wait() == 2
         assert "missing parameter 'task.control_period'" in node.output()
+
+
+@pytest.mark.parametrize('realtime', [False, True])
+def test_a_simulation_that_comes_while_a_reset_is_waited_for_is_asked_at_once(
+    probe: Probe, realtime: bool
+) -> None:
+    patient = {'realtime.enabled': realtime, 'control.state_timeout': 60.0}
+    simulation = SIMULATION | {'sim.real_time': realtime}
+    with controller(**patient) as node:
+        node.wait_for_output('active', 60.0)
+        goal = send_goal(probe, episodes=2, exploration_episodes=2, max_steps=5)
+        with NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=simulation) as bridge:
+            bridge.wait_for_output('simulating', 60.0)
+            result = goal.result(20.0)
+            assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+            assert [episode.steps for episode in result.episodes] == [5, 5]
+
+
+def test_the_successor_of_a_simulation_that_died_with_a_reset_is_asked_at_once(
+    probe: Probe,
+) -> None:
+    with controller(**{'control.state_timeout': 60.0}) as node:
+        node.wait_for_output('active', 60.0)
+        with NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION) as first:
+            first.wait_for_output('simulating', 60.0)
+            done = send_goal(probe, episodes=1, exploration_episodes=1, max_steps=5)
+            assert done.result(20.0).error_code == RunEpisodes.Result.NONE
+            first.process.send_signal(signal.SIGSTOP)  # it is there, and does not answer
+            goal = send_goal(probe, episodes=1, exploration_episodes=1, max_steps=5)
+            first.kill()
+        with NodeProcess('mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION) as second:
+            second.wait_for_output('simulating', 60.0)
+            result = goal.result(20.0)
+            assert result.error_code == RunEpisodes.Result.NONE, node.output()
+
+
+def test_in_real_time_a_command_is_stamped_with_when_it_takes_effect(probe: Probe) -> None:
+    delay = 0.2
+    settings = {'realtime.enabled': True, 'realtime.actuation_delay': delay}
+    with (
+        controller(**settings) as node,
+        NodeProcess(
+            'mbrl_sim_bridge', 'sim_bridge', parameters=SIMULATION | {'sim.real_time': True}
+        ) as bridge,
+    ):
+        node.wait_for_output('active', 60.0)
+        bridge.wait_for_output('simulating', 60.0)
+        commands = probe.collect('command', Command)
+        began = time.time_ns()
+        goal = send_goal(probe, episodes=1, exploration_episodes=1, max_steps=20)
+        assert goal.result(30.0).error_code == RunEpisodes.Result.NONE
+        probe.wait_until(lambda: commands[-1].source == Command.SOURCE_SAFE)
+        acting = [each for each in commands if each.source == Command.SOURCE_EXPLORATION]
+        assert len(acting) > 10
+        effects = [nanoseconds(each.header.stamp) for each in commands]
+        assert effects == sorted(effects)
+        assert began + delay * 1e9 <= effects[0] and effects[-1] <= time.time_ns() + delay * 1e9
+        for each in acting:  # the state is older than the command
+            age = nanoseconds(each.header.stamp) - nanoseconds(each.state_stamp)
+            assert age > delay * 1e9
+
+
+def test_in_real_time_messages_of_other_joints_are_counted_and_harm_nothing(probe: Probe) -> None:
+    def now(message: JointState) -> JointState:
+        message.header.stamp = probe.node.get_clock().now().to_msg()
+        return message
+
+    with controller(**{'realtime.enabled': True, 'robot.max_age': 5.0}) as node:
+        node.wait_for_output('active', 60.0)
+        seen = statuses(probe)
+        for count in (1, 2):
+            probe.publish('joint_states', JointState, now(joints(['finger'], [0.0], [0.0])))
+            probe.wait_until(lambda n=count: next((s for s in seen if s.refused_states == n), None))
+            assert 'none of slider, hinge; it has finger' in node.output()
+        state = joints(['hinge', 'slider'], [0.0] * 2, [0.0] * 2)
+        probe.publish('joint_states', JointState, now(state))
+        fine = probe.wait_until(lambda: next((s for s in seen if math.isfinite(s.state_age)), None))
+        assert fine.refused_states == 2
+        # the same message once more is neither an error nor a sign of life
+        probe.publish('joint_states', JointState, state)
+        since = len(seen)
+        probe.wait_until(lambda: len(seen) > since + 2, 20.0)
+        assert seen[-1].refused_states == 2 and seen[-1].state_age > 1.0

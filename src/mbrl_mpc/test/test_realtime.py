@@ -614,3 +614,16 @@ def test_a_training_is_waited_for_as_long_as_the_trainer_lives(settings, alive):
     else:
         assert world.end is End.DONE and len(world.ended) == 2
         assert 'nothing was heard of dynamics' in world.warnings[0]
+
+
+def test_states_whose_stamps_go_back_cut_the_episode_off_and_the_next_one_begins(settings):
+    world = World(settings, episodes=2, max_steps=20)
+    world.run(0.5)
+    state, stamp = world.session._buffer.newest
+    count = len(world.commands)
+    world.session.on_state(state, stamp - 1_000 * MS, continuous=False)
+    assert {each[2] for each in world.commands[count:]} == {Source.SAFE}
+    assert len(world.ended) == 1 and world.ended[0].truncated and 'set back' in world.warnings[0]
+    world.run(3.0)
+    assert world.end is End.DONE and world.ended[1].steps == 20
+    check_transitions(world)

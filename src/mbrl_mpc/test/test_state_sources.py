@@ -215,3 +215,18 @@ def test_a_joint_state_says_nothing_of_a_body_of_that_name(task):
     joints = make(task)
     assert odometry(joints, 0, body='slider') is None
     assert 'slider' in joints.incomplete()
+
+
+def test_a_joint_state_of_other_joints_alone_is_refused_and_does_nothing_else(task):
+    sources = make(task)
+    assert joint(sources, 'slider', 1.0, 2.0, 100 * MS) is None
+    for names in (['finger', 'thumb'], ['finger'], []):
+        with pytest.raises(StateError) as error:
+            sources.on_joints(names, [9.0] * len(names), [9.0] * len(names), [], 900 * MS)
+        assert 'none of slider, hinge' in str(error.value)
+        assert (', '.join(names) or 'no joints') in str(error.value)
+    made = joint(sources, 'hinge', 3.0, 4.0, 104 * MS)
+    np.testing.assert_array_equal(made.state, [1.0, 3.0, 2.0, 4.0])
+    assert made.stamp == 100 * MS
+    # one of the wanted joints is enough, whatever is beside it
+    assert sources.on_joints(['slider', 'finger'], [1, 9], [2, 9], [], 120 * MS) is None
