@@ -201,6 +201,17 @@ class Flight:
             f'{count} {names[source]} commands in a row',
         )
 
+    def wait_for_planned(self, count: int, timeout: float = 40.0) -> None:
+        """Wait for so many planned commands from now on, in a row or not."""
+        begin = len(self.commands)
+        self.probe.wait_until(
+            lambda: (
+                sum(c.source == Command.SOURCE_PLAN for c in list(self.commands)[begin:]) >= count
+            ),
+            timeout,
+            f'{count} planned commands',
+        )
+
     def wait_for_status(self, predicate: Any, what: str, timeout: float = 15.0) -> ControllerStatus:
         """The first status from now on for which it holds."""
         begin = len(self.statuses)

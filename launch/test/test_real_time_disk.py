@@ -11,7 +11,7 @@ from mbrl_bringup.testing import fill
 from mbrl_bringup.testing_real_time import assert_within_bounds, in_flight, overridden
 from mbrl_common.qos import LATCHED
 from mbrl_dynamics.bag import read_folder
-from mbrl_msgs.msg import Command, TrainingStatus
+from mbrl_msgs.msg import TrainingStatus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -25,7 +25,7 @@ def test_a_full_disk_stops_no_control_and_all_is_stored_when_there_is_room_again
         goal = flight.fly()
         ballast = fill(small_disk)
         probe.wait_until(lambda: statuses[-1].write_errors > 0, 20.0, 'an error of the disk')
-        flight.wait_for_source(Command.SOURCE_PLAN, 100)
+        flight.wait_for_planned(100)
         assert not goal.done
         waiting = flight.wait_for_status(lambda s: s.unacknowledged > 20, 'what is not stored')
         assert waiting.transitions_lost == 0

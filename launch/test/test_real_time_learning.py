@@ -170,7 +170,7 @@ def test_plans_that_take_a_part_of_their_horizon_are_followed(
         before = relay.answers
         flight.probe.wait_until(lambda: relay.answers > before + 5, 20.0, 'slow plans')
         begin = len(flight.commands)
-        flight.wait_for_source(Command.SOURCE_PLAN, 100)
+        flight.wait_for_planned(100)
         plans = {command.plan_id for command in flight.commands[begin:]}
         assert len(plans) < 12  # each of them is followed for six periods or more
     flight.wait_for_source(Command.SOURCE_PLAN)

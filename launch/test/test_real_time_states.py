@@ -172,7 +172,7 @@ def test_a_lapse_now_and_then_is_refused_and_the_plan_goes_on(
     status = flight.wait_for_status(lambda _: True, 'a status')
     refused, printed = status.refused_states, len(controller.output())
     with relay.lying(now_and_then(lapse(), 40)):
-        flight.wait_for_source(Command.SOURCE_PLAN, 100)
+        flight.wait_for_source(Command.SOURCE_PLAN, 60, 40.0)
         flight.wait_for_status(lambda s: s.refused_states >= refused + 3, 'lapses to be counted')
         flight.probe.wait_until(lambda: complaint in controller.output()[printed:], 10.0, complaint)
         flight.wait_for_source(Command.SOURCE_PLAN)
