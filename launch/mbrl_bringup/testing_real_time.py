@@ -159,7 +159,7 @@ class Flight:
         """Have a first model, from a short random episode."""
         if self._trained:
             return
-        result = self.run(exploration_episodes=1, max_steps=100).result(60.0)
+        result = self.run(exploration_episodes=1, max_steps=100).result(90.0)
         assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
         # The end of the episode makes a training due, if it was recorded; this one surely comes.
         answer = self.probe.call('dynamics/retrain', Retrain, Retrain.Request())
@@ -172,7 +172,7 @@ class Flight:
         self.train()
         self.land()
         self._goal = self.run(episodes)
-        self.wait_for_source(Command.SOURCE_PLAN, 5, 40.0)
+        self.wait_for_source(Command.SOURCE_PLAN, 5, 90.0)
         return self._goal
 
     def land(self) -> None:
@@ -233,5 +233,5 @@ def in_flight(
             ('planner', 'ready'),
             ('mpc_controller', 'active: task'),
         ):
-            graph.nodes[name].wait_for_output(begun, 60.0)
+            graph.nodes[name].wait_for_output(begun, 120.0)
         yield Flight(graph, probe, folder)

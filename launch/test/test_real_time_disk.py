@@ -13,7 +13,7 @@ from mbrl_common.qos import LATCHED
 from mbrl_dynamics.bag import read_folder
 from mbrl_msgs.msg import TrainingStatus
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_a_full_disk_stops_no_control_and_all_is_stored_when_there_is_room_again(

@@ -36,7 +36,7 @@ from mbrl_msgs.msg import (
 )
 from mbrl_msgs.srv import Evaluate, PlanActions, Retrain
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 HORIZON = 20  # control periods: 0.8 s

@@ -38,7 +38,7 @@ from mbrl_bringup.testing_wire import (
 from mbrl_common.messages import nanoseconds
 from mbrl_msgs.msg import Command, ControllerStatus
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 TIMEOUT = 0.3  # [s]
