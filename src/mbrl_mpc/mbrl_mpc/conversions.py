@@ -10,8 +10,8 @@ from builtin_interfaces.msg import Time
 
 from mbrl_common.messages import from_field, nanoseconds, to_field
 from mbrl_dynamics.transition import Transition
+from mbrl_mpc.ports import PlanFailure
 from mbrl_mpc.series import EpisodesGoal, Summary
-from mbrl_mpc.session import PlanFailure
 from mbrl_mpc.storage import Training
 from mbrl_msgs import msg
 from mbrl_msgs.action import RunEpisodes

@@ -11,8 +11,8 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from mbrl_mpc.conversions import goal_from_message, summary_message
+from mbrl_mpc.ports import End
 from mbrl_mpc.series import EpisodesGoal, Summary
-from mbrl_mpc.session import End
 from mbrl_msgs.action import RunEpisodes
 
 FEEDBACK_PERIOD = 0.2  # s; feedback is for people, and every message costs control time

@@ -22,12 +22,13 @@ from mbrl_mpc.episodes_action import EpisodesAction
 from mbrl_mpc.lockstep_states import LockstepStates
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.ports import End, Phase, Source
 from mbrl_mpc.realtime import RealtimeSession
 from mbrl_mpc.requests import Requests
 from mbrl_mpc.resets import make_resets
 from mbrl_mpc.robot_io import RobotCommands, RobotStates
 from mbrl_mpc.series import EpisodesGoal, Summary
-from mbrl_mpc.session import End, Phase, Session, Source
+from mbrl_mpc.session import Session
 from mbrl_mpc.settings import MpcSettings
 from mbrl_mpc.state_watch import Verdict
 from mbrl_mpc.status import diagnostics, status_message

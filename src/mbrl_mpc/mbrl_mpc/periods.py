@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from mbrl_mpc.session import Source
+from mbrl_mpc.ports import Source
 
 
 @dataclasses.dataclass(frozen=True)

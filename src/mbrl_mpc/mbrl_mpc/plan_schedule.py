@@ -18,8 +18,8 @@ from mbrl_common.seeding import derive_seed
 from mbrl_mpc.periods import Period, Periods
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.plan_track import PlanTrack
+from mbrl_mpc.ports import Source
 from mbrl_mpc.round_trips import RoundTrips
-from mbrl_mpc.session import Source
 from mbrl_mpc.settings import RealtimeSettings
 from mbrl_planner.planner import PlanRequest, PlanResult
 

@@ -24,15 +24,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mbrl_mpc.boundaries import Boundaries
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.periods import Period, Periods
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.plan_schedule import PlanSchedule
 from mbrl_mpc.plan_track import PlanTrack
+from mbrl_mpc.ports import End, Phase, PlanFailure, Ports, Source
 from mbrl_mpc.robot_command import joint_positions
 from mbrl_mpc.robot_settings import RobotSettings
 from mbrl_mpc.series import EpisodesGoal, Series
-from mbrl_mpc.session import End, Phase, PlanFailure, Ports, Source
 from mbrl_mpc.settings import ControlSettings, RealtimeSettings
 from mbrl_mpc.state_buffer import StateBuffer
 from mbrl_mpc.storage import Storage, Training
@@ -80,8 +81,6 @@ class RealtimeSession:
         self.late_plans = 0
         self.late_steps = 0
         """Control periods whose action went out late, or from a plan that should be newer."""
-        self.steps_lost = 0
-        """Control periods without a transition: a state was missing, or the action changed."""
         self._control = control
         self._settings = realtime
         self._robot = robot
@@ -96,6 +95,7 @@ class RealtimeSession:
         self._plans = PlanSchedule(pilot, realtime, self._periods, goal.seed, ports.plan, clock)
         self._delay = round(realtime.actuation_delay * 1e9)
         self._buffer = StateBuffer(pilot.task.angle_indices)
+        self._boundaries = Boundaries(pilot, self._periods, self._buffer, self._storage)
         self._since = self._trainer_at = clock()
         self._asked_reset = -math.inf
         self._reset_stamp: int | None = None
@@ -259,6 +259,11 @@ class RealtimeSession:
             self._go_on()
 
     @property
+    def steps_lost(self) -> int:
+        """Control periods without a transition: a state was missing, or the action changed."""
+        return self._boundaries.steps_lost
+
+    @property
     def following(self) -> np.ndarray | None:
         """What the plan in force has next, see ``PlanSchedule``."""
         return self._plans.following
@@ -402,37 +407,13 @@ class RealtimeSession:
 
     def _take_boundaries(self) -> None:
         """All boundaries whose state is known by now."""
-        periods = self._periods
-        while self.phase is Phase.STATE and periods.begin is not None:
-            index = periods.observed + 1
-            # stamps may be a little ahead: a period is not over before the next is commanded
-            if not self._buffer.covers(periods.boundary(index)) or index > periods.current:
-                return
-            self._take_boundary(index)
-
-    def _take_boundary(self, index: int) -> None:
-        pilot, time = self.pilot, self._periods.boundary(index)
-        state = self._buffer.at(time, self._periods.length // 2)
-        period = self._periods.take(index)
-        known = pilot.stamp == time - self._periods.length
-        if index == 0:
-            if state is not None:
-                pilot.observe(state, time)
-            return
-        if state is None or period is None or not period.whole or not known:
-            self.steps_lost += 1
-            pilot.skip(state, time)
-        else:
-            predicted = None if period.change is None else pilot.state + period.change
-            pilot.executed(period.action, predicted)
-            pilot.observe(state, time)
-            transition = pilot.take_transition()
-            assert transition is not None
-            self._storage.put(transition)
-        if pilot.done:
-            self._end_episode()
-        else:
-            self._ports.progress(self._series.summary(), False)
+        while self.phase is Phase.STATE and self._boundaries.take_next():
+            if self._periods.observed == 0:
+                continue  # the first state of the episode
+            if self.pilot.done:
+                self._end_episode()
+            else:
+                self._ports.progress(self._series.summary(), False)
 
     # Plans ---------------------------------------------------------------------------------------
 

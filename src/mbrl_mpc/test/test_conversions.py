@@ -9,7 +9,7 @@ import pytest
 from builtin_interfaces.msg import Time
 
 from mbrl_mpc.conversions import plan_from_response, plan_request_message
-from mbrl_mpc.session import PlanFailure
+from mbrl_mpc.ports import PlanFailure
 from mbrl_mpc.settings import MpcSettings
 from mbrl_msgs.srv import PlanActions
 from mbrl_planner.conversions import error_code, read_request, write_plan

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mbrl_mpc.periods import Period, Periods
-from mbrl_mpc.session import Source
+from mbrl_mpc.ports import Source
 
 MS = 1_000_000
 BEGIN = 1_700_000_000 * 1_000_000_000 + 7

@@ -9,7 +9,7 @@ from mbrl_mpc.modes import Mode
 from mbrl_mpc.periods import Period, Periods
 from mbrl_mpc.pilot import Pilot
 from mbrl_mpc.plan_schedule import PlanSchedule
-from mbrl_mpc.session import Source
+from mbrl_mpc.ports import Source
 from mbrl_planner.planner import PlanResult, WarmStart
 
 MS = 1_000_000

@@ -8,8 +8,9 @@ import pytest
 
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.ports import End, Phase, PlanFailure, Source
 from mbrl_mpc.series import EpisodesGoal
-from mbrl_mpc.session import End, Phase, PlanFailure, Session, Source
+from mbrl_mpc.session import Session
 from mbrl_mpc.storage import Training
 from mbrl_planner.planner import PlanResult, WarmStart
 
