@@ -118,3 +118,12 @@ def run_episodes_after_crash(probe: Probe, **goal: Any) -> Any:
         with contextlib.suppress(TimeoutError):
             return run_episodes(probe, timeout=5.0, **goal)
     raise TimeoutError('no goal was accepted after the controller had been started again')
+
+
+def fill(disk: Path) -> Path:
+    """Take all room that is left; it is free again when the file that is returned is deleted."""
+    ballast = disk / 'ballast'
+    with contextlib.suppress(OSError), ballast.open('wb', buffering=0) as file:
+        while file.write(b'x' * 1000):
+            pass
+    return ballast

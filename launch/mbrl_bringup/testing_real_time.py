@@ -41,15 +41,25 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 }
 # An episode does not end by itself while something is tried on it.
 LONG = {'task.max_steps': 10_000}
-# As little as a busy machine records of a short one.
-LITTLE = {'training.min_transitions': 20}
+# Nothing needs to be learned well: little data, and little work for a machine that is busy.
+SMALL: dict[str, dict[str, Any]] = {
+    'dynamics': {
+        'training.min_transitions': 20,
+        'training.updates_after_episode': 100,
+        'model.members': 2,
+        'model.hidden': [32, 32],
+        'evaluation.after_training': False,
+        'evaluation.plots': False,
+    },
+    'planner': {'optimizer.candidates': 16, 'optimizer.iterations': 1, 'optimizer.elites': 4},
+}
 
 
 def overridden(**nodes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """``OVERRIDES`` with long episodes, and more parameters by node."""
-    common = {'dynamics': {**LONG, **LITTLE}}
+    """``OVERRIDES`` with long episodes and a small model, and more parameters by node."""
+    layers = (OVERRIDES, dict.fromkeys(PACKAGES, LONG), SMALL, nodes)
     return {
-        name: {**OVERRIDES.get(name, {}), **common.get(name, LONG), **nodes.get(name, {})}
+        name: {key: value for layer in layers for key, value in layer.get(name, {}).items()}
         for name in PACKAGES
     }
 
@@ -149,10 +159,13 @@ class Flight:
         """Have a first model, from a short random episode."""
         if self._trained:
             return
-        result = self.run(exploration_episodes=1, max_steps=100).result(60.0)
-        assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
-        # The end of the episode makes a training due, if it was recorded; this one surely comes.
-        answer = self.probe.call('dynamics/retrain', Retrain, Retrain.Request())
+        for _ in range(5):  # a machine that is busy records little
+            result = self.run(exploration_episodes=1, max_steps=100).result(90.0)
+            assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
+            # The end of an episode makes a training due, if it was recorded; this one surely comes.
+            answer = self.probe.call('dynamics/retrain', Retrain, Retrain.Request())
+            if answer.success:
+                break
         assert answer.success, answer.message
         self.graph.nodes['planner'].wait_for_output('in use', 40.0)
         self._trained = True
@@ -162,7 +175,7 @@ class Flight:
         self.train()
         self.land()
         self._goal = self.run(episodes)
-        self.wait_for_source(Command.SOURCE_PLAN, 5, 40.0)
+        self.wait_for_source(Command.SOURCE_PLAN, 5, 90.0)
         return self._goal
 
     def land(self) -> None:
@@ -191,6 +204,17 @@ class Flight:
             f'{count} {names[source]} commands in a row',
         )
 
+    def wait_for_planned(self, count: int, timeout: float = 40.0) -> None:
+        """Wait for so many planned commands from now on, in a row or not."""
+        begin = len(self.commands)
+        self.probe.wait_until(
+            lambda: (
+                sum(c.source == Command.SOURCE_PLAN for c in list(self.commands)[begin:]) >= count
+            ),
+            timeout,
+            f'{count} planned commands',
+        )
+
     def wait_for_status(self, predicate: Any, what: str, timeout: float = 15.0) -> ControllerStatus:
         """The first status from now on for which it holds."""
         begin = len(self.statuses)
@@ -206,4 +230,11 @@ def in_flight(
 ) -> Iterator[Flight]:
     """A graph for several tests."""
     with running(0, folder, overrides, remaps) as (graph, probe):
+        for name, begun in (
+            ('sim_bridge', 'simulating'),
+            ('dynamics', 'ready'),
+            ('planner', 'ready'),
+            ('mpc_controller', 'active: task'),
+        ):
+            graph.nodes[name].wait_for_output(begun, 120.0)
         yield Flight(graph, probe, folder)

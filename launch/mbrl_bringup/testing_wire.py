@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 
@@ -184,45 +184,57 @@ def set_stamp(stamp: Any, time_ns: int) -> None:
 # Plans ---------------------------------------------------------------------------------------
 
 Answer = Callable[[PlanActions.Response], PlanActions.Response | None]
-"""Takes the planner's answer, and gives what is answered; None: nothing ever."""
+"""Takes the planner's answer, and gives what is answered; None: nothing, until this lie ends."""
+
+
+def as_it_came(answer: PlanActions.Response) -> PlanActions.Response:
+    """The planner's own answer."""
+    return answer
 
 
 class PlannerRelay:
-    """Between a planner that serves ``planner_raw/plan`` and a controller."""
+    """Between a planner that serves ``planner_raw/plan`` and a controller; one question at a time,
+    as the planner itself."""
 
-    REMAP = ('planner/plan', 'planner_raw/plan')
+    REMAP = ('~/plan', 'planner_raw/plan')
 
     def __init__(self) -> None:
-        self._probe = Probe('relay_plan')
-        self.change: Answer = lambda answer: answer
-        self.delay = 0.0
-        """So much later than it could is answered [s]."""
+        self._asks, self._answers = Probe('relay_plan_asks'), Probe('relay_plan_answers')
+        self._change: Answer = as_it_came
+        self._delay = 0.0
+        self._lie_ends = threading.Event()
         self.answers = 0
-        self._client = self._probe.node.create_client(PlanActions, 'planner_raw/plan')
-        self._service = self._probe.node.create_service(
-            PlanActions, 'planner/plan', self._on_request
-        )
+        self._asks.call('planner_raw/plan', PlanActions, PlanActions.Request(), 60.0)  # it is there
+        self._answers.node.create_service(PlanActions, 'planner/plan', self._on_request)
 
-    async def _on_request(
-        self, request: PlanActions.Request, _: PlanActions.Response
+    def _on_request(
+        self, request: PlanActions.Request, response: PlanActions.Response
     ) -> PlanActions.Response:
-        answer = await self._client.call_async(request)
-        time.sleep(self.delay)
-        changed = self.change(answer)
+        try:
+            answer = self._asks.call('planner_raw/plan', PlanActions, request, 5.0)
+        except TimeoutError:
+            return response  # a plan without steps
+        time.sleep(self._delay)
+        changed = self._change(answer)
         if changed is None:
-            await Future()
+            self._lie_ends.wait(30.0)
+            changed = answer
         self.answers += 1
         return changed
 
     @contextlib.contextmanager
-    def lying(self, change: Answer | None = None, delay: float = 0.0) -> Iterator[None]:
-        """Answer otherwise, or later, until the end of a ``with``."""
-        self.change, self.delay = change or (lambda answer: answer), delay
+    def lying(self, change: Answer = as_it_came, delay: float = 0.0) -> Iterator[None]:
+        """Answer otherwise, or so much later [s], until the end of a ``with``."""
+        self._lie_ends.clear()
+        self._change, self._delay = change, delay
         try:
             yield
         finally:
-            self.change, self.delay = lambda answer: answer, 0.0
+            self._change, self._delay = as_it_came, 0.0
+            self._lie_ends.set()
 
     def close(self) -> None:
         """Leave the graph."""
-        self._probe.close()
+        self._lie_ends.set()
+        self._asks.close()
+        self._answers.close()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ from mbrl_bringup.learn import learn
 from mbrl_bringup.tasks import params_file_of
 from mbrl_bringup.testing import (
     PACKAGES,
+    fill,
     run_episodes,
     run_episodes_after_crash,
     running,
@@ -134,27 +131,6 @@ def test_a_node_killed_in_mid_trial_comes_back_and_nothing_stored_is_lost(
     assert sequences == list(range(sum(e.steps for e in result.episodes)))
     assert before.next_sequence <= len(sequences)
     assert all(np.isfinite(transition.next_state).all() for transition in recorded)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MB, where one may be mounted."""
-    folder = tmp_path / 'disk'
-    folder.mkdir()
-    command = ['mount', '-t', 'tmpfs', '-o', 'size=16m', 'small', str(folder)]
-    if shutil.which('mount') is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip('no file system can be mounted here; that takes the rights of root')
-    yield folder
-    subprocess.run(['umount', '--lazy', str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Take all room that is left; it is free again when the file that is returned is deleted."""
-    ballast = disk / 'ballast'
-    with contextlib.suppress(OSError), ballast.open('wb', buffering=0) as file:
-        while file.write(b'x' * 1000):
-            pass
-    return ballast
 
 
 @pytest.mark.timeout(200)

@@ -37,7 +37,7 @@ from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import Command, ControllerStatus, Goal
 from mbrl_msgs.srv import SetGoal, SetMode
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
+from mbrl_bringup.testing import fill
 from mbrl_bringup.testing_real_time import assert_within_bounds, in_flight, overridden
 from mbrl_common.qos import LATCHED
 from mbrl_dynamics.bag import read_folder
-from mbrl_msgs.msg import Command, TrainingStatus
+from mbrl_msgs.msg import TrainingStatus
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MB, where one may be mounted."""
-    folder = tmp_path / 'disk'
-    folder.mkdir()
-    command = ['mount', '-t', 'tmpfs', '-o', 'size=16m', 'small', str(folder)]
-    if shutil.which('mount') is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip('no file system can be mounted here; that takes the rights of root')
-    yield folder
-    subprocess.run(['umount', '--lazy', str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Take all room that is left; it is free again when the file that is returned is deleted."""
-    ballast = disk / 'ballast'
-    with contextlib.suppress(OSError), ballast.open('wb', buffering=0) as file:
-        while file.write(b'x' * 1000):
-            pass
-    return ballast
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_a_full_disk_stops_no_control_and_all_is_stored_when_there_is_room_again(
@@ -49,7 +25,7 @@ def test_a_full_disk_stops_no_control_and_all_is_stored_when_there_is_room_again
         goal = flight.fly()
         ballast = fill(small_disk)
         probe.wait_until(lambda: statuses[-1].write_errors > 0, 20.0, 'an error of the disk')
-        flight.wait_for_source(Command.SOURCE_PLAN, 100)
+        flight.wait_for_planned(100)
         assert not goal.done
         waiting = flight.wait_for_status(lambda s: s.unacknowledged > 20, 'what is not stored')
         assert waiting.transitions_lost == 0

@@ -36,10 +36,10 @@ from mbrl_msgs.msg import (
 )
 from mbrl_msgs.srv import Evaluate, PlanActions, Retrain
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
-HORIZON = 10  # control periods: 0.4 s
+HORIZON = 20  # control periods: 0.8 s
 OVERRIDES = overridden(
     planner={'planner.horizon': HORIZON},
     mpc_controller={'control.max_action_rate': MAX_RATE, 'control.recovery_timeout': 30.0},
@@ -166,13 +166,13 @@ def test_plans_that_take_a_part_of_their_horizon_are_followed(
     flight: Flight, relay: PlannerRelay
 ) -> None:
     flight.wait_for_source(Command.SOURCE_PLAN, 5)
-    with relay.lying(delay=0.15):
+    with relay.lying(delay=0.25):
         before = relay.answers
         flight.probe.wait_until(lambda: relay.answers > before + 5, 20.0, 'slow plans')
         begin = len(flight.commands)
-        flight.wait_for_source(Command.SOURCE_PLAN, 100)
+        flight.wait_for_planned(100)
         plans = {command.plan_id for command in flight.commands[begin:]}
-        assert len(plans) < 15  # each of them is followed for four periods or more
+        assert len(plans) < 12  # each of them is followed for six periods or more
     flight.wait_for_source(Command.SOURCE_PLAN)
     assert flight.flying
 
@@ -181,7 +181,7 @@ def test_plans_that_take_longer_than_their_horizon_leave_the_safe_command_and_en
     flight: Flight, relay: PlannerRelay
 ) -> None:
     begin = len(flight.commands)
-    with relay.lying(delay=0.7):
+    with relay.lying(delay=1.2):
         before = relay.answers
         flight.wait_for_source(Command.SOURCE_SAFE)
         flight.probe.wait_until(lambda: relay.answers > before + 4, 20.0, 'very slow plans')
@@ -239,7 +239,7 @@ def test_a_bad_bag_is_refused_with_its_name(flight: Flight, tmp_path: Path) -> N
     bag.write_bytes(b'\x89MCAP0\r\n' + b'no bag' * 100)
     for source in (bag, tmp_path / 'nowhere'):
         answer = flight.probe.call(
-            'dynamics/evaluate', Evaluate, Evaluate.Request(source=str(source)), 30.0
+            'dynamics/evaluate', Evaluate, Evaluate.Request(source=str(source)), 60.0
         )
         assert answer.error_code == Evaluate.Response.INVALID_SOURCE
         assert source.name in answer.message
@@ -254,19 +254,22 @@ def test_acknowledgements_of_another_session_acknowledge_nothing(flight: Flight)
     acks = flight.probe.collect('transition_ack', TransitionAck, RECORD)
     flight.probe.wait_until(lambda: acks, 20.0, 'an acknowledgement')
     flight.graph.crash('dynamics')
-    flight.wait_for_status(lambda s: s.unacknowledged > 10, 'unacknowledged transitions')
-    before = flight.statuses[-1].unacknowledged
-    for _ in range(10):
-        foreign = copy.deepcopy(acks[-1])
-        foreign.session ^= 1
-        foreign.next_sequence, foreign.training_due = 2**40, True
-        flight.probe.publish('transition_ack', TransitionAck, foreign, RECORD)
-        time.sleep(0.05)
-    for _ in range(2):
-        status = flight.wait_for_status(lambda _: True, 'a status')
-        assert status.unacknowledged >= before
-    assert flight.flying
-    flight.graph.restart('dynamics')
+    try:
+        flight.wait_for_status(lambda s: s.unacknowledged > 10, 'unacknowledged transitions')
+        for _ in range(2):  # what was on its way has arrived
+            before = flight.wait_for_status(lambda _: True, 'a status').unacknowledged
+        for _ in range(10):
+            foreign = copy.deepcopy(acks[-1])
+            foreign.session ^= 1
+            foreign.next_sequence, foreign.training_due = 2**40, True
+            flight.probe.publish('transition_ack', TransitionAck, foreign, RECORD)
+            time.sleep(0.05)
+        for _ in range(2):
+            status = flight.wait_for_status(lambda _: True, 'a status')
+            assert status.unacknowledged >= before
+        assert flight.flying
+    finally:
+        flight.graph.restart('dynamics')
     flight.wait_for_status(lambda s: s.unacknowledged < 10, 'acknowledged transitions', 60.0)
     flight.wait_for_source(Command.SOURCE_PLAN)
     sent = {t.sequence for t in flight.transitions}

@@ -38,7 +38,7 @@ from mbrl_bringup.testing_wire import (
 from mbrl_common.messages import nanoseconds
 from mbrl_msgs.msg import Command, ControllerStatus
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 TIMEOUT = 0.3  # [s]
@@ -172,7 +172,7 @@ def test_a_lapse_now_and_then_is_refused_and_the_plan_goes_on(
     status = flight.wait_for_status(lambda _: True, 'a status')
     refused, printed = status.refused_states, len(controller.output())
     with relay.lying(now_and_then(lapse(), 40)):
-        flight.wait_for_source(Command.SOURCE_PLAN, 100)
+        flight.wait_for_source(Command.SOURCE_PLAN, 60, 40.0)
         flight.wait_for_status(lambda s: s.refused_states >= refused + 3, 'lapses to be counted')
         flight.probe.wait_until(lambda: complaint in controller.output()[printed:], 10.0, complaint)
         flight.wait_for_source(Command.SOURCE_PLAN)

@@ -64,15 +64,18 @@ def plan_request_message(plan_id: int, request: PlanRequest, stamp: Time) -> Pla
 
 
 def plan_from_response(
-    response: PlanActions.Response, state_dim: int, action_dim: int
+    response: PlanActions.Response, state_dim: int, action_dim: int, plan_id: int | None = None
 ) -> PlanResult | PlanFailure:
-    """The planner's answer from its message; one that cannot be followed is no plan."""
+    """The planner's answer from its message; one that cannot be followed is no plan, nor is one of
+    another number than ``plan_id``, if that is given."""
     if response.error_code != PlanActions.Response.NONE:
         try:
             return PlanFailure(response.error_code)
         except ValueError:  # of a newer planner
             return PlanFailure.PLANNING_FAILED
     plan = response.plan
+    if plan_id is not None and plan.id != plan_id:
+        return PlanFailure.PLANNING_FAILED
     if (plan.state_dim, plan.action_dim) != (state_dim, action_dim) or plan.horizon < 1:
         return PlanFailure.PLANNING_FAILED
     try:

@@ -254,7 +254,7 @@ class MpcController(LifecycleNode):
             if self._session is not session or session is None:
                 return
             plan = conversions.plan_from_response(
-                response, self.settings.task.state_dim, self.settings.task.action_dim
+                response, self.settings.task.state_dim, self.settings.task.action_dim, plan_id
             )
             if isinstance(plan, PlanResult):
                 self._telemetry.plan_received(plan.planning_time)

@@ -174,6 +174,12 @@ class PlanSchedule:
         self.question = None
         self._patience = 2 * self._timeout
 
+    def forget_times(self) -> bool:
+        """A question was refused, perhaps since it looked further ahead than the planner does: a
+        planner that was slow once must not be asked too much for ever. Returns whether there was
+        anything to forget."""
+        return self._round_trips.forget()
+
     def plan_afresh(self) -> None:
         """The next plan starts cold, and as soon as it can; what is in flight is not."""
         self._afresh = True

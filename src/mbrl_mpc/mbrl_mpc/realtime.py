@@ -164,6 +164,7 @@ class RealtimeSession:
         question = self._plans.answered(plan_id, isinstance(plan, PlanResult))
         if question is None or self.phase not in (Phase.PLAN, Phase.STATE):
             return
+        hopeful = plan is PlanFailure.INVALID_REQUEST and self._plans.forget_times()
         if isinstance(plan, PlanResult):
             self.waiting_for_model = self.waiting_for_planner = False
             self._take_plan(self._plans.track(plan, question))
@@ -174,7 +175,7 @@ class RealtimeSession:
             # A planner that was started again with another horizon cannot take the old plan.
             self._ports.warn(f'planning afresh, without warm start: {text}')
             self._plans.plan_afresh()
-        elif plan is PlanFailure.INVALID_REQUEST and self.phase is Phase.PLAN:
+        elif plan is PlanFailure.INVALID_REQUEST and self.phase is Phase.PLAN and not hopeful:
             self.stop(End.INTERNAL_ERROR, f'the planner refused the request: {text}')
         else:
             self._ports.warn(f'no plan: {text}')

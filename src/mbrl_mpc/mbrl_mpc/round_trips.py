@@ -23,8 +23,16 @@ class RoundTrips:
         self._margin = margin
         self._percentile = percentile
         self._times: deque[float] = deque(maxlen=count)
+        self._first = first
         self.expected = first + margin
         """In what time the next answer will be here, as far as one can tell [s]."""
+
+    def forget(self) -> bool:
+        """Expect what was expected before the first answer; returns whether there was one."""
+        known = bool(self._times)
+        self._times.clear()
+        self.expected = self._first + self._margin
+        return known
 
     def add(self, seconds: float) -> None:
         """An answer took so long."""

@@ -77,10 +77,10 @@ def _state_for_people(active: bool, session: AnySession | None) -> int:
         return int(ControllerStatus.READY)
     if session.waiting_for_model:
         return int(ControllerStatus.WAITING_FOR_MODEL)
+    if session.waiting_for_state:  # without which the planner is not even asked
+        return int(ControllerStatus.WAITING_FOR_STATE)
     if session.waiting_for_planner:
         return int(ControllerStatus.WAITING_FOR_PLANNER)
-    if session.waiting_for_state:
-        return int(ControllerStatus.WAITING_FOR_STATE)
     return int(ControllerStatus.RUNNING)
 
 

@@ -70,6 +70,8 @@ def test_a_plan_arrives_with_all_that_it_says(planner_settings: PlannerSettings)
     assert isinstance(got, PlanResult)
     assert_same(got, result)
     assert isinstance(plan_from_response(response, 4, 2), PlanFailure)
+    assert isinstance(plan_from_response(response, 4, 1, plan_id=7), PlanResult)
+    assert isinstance(plan_from_response(response, 4, 1, plan_id=8), PlanFailure)
 
 
 @pytest.mark.parametrize('warm', [False, True])

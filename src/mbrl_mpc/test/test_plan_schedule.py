@@ -184,3 +184,13 @@ def test_after_a_refusal_the_planner_is_left_alone_for_a_while(rig):
     assert not rig.schedule.ready
     rig.seconds = 0.5
     assert rig.schedule.ready
+
+
+def test_a_planner_that_was_slow_once_is_not_asked_too_much_for_ever(rig):
+    rig.ask(1)
+    rig.seconds += 3.0
+    rig.schedule.answered(rig.schedule.plan_id, True)
+    assert rig.schedule.expected == 3000 * MS
+    assert rig.schedule.forget_times()  # as when it refuses to look so far ahead
+    assert rig.schedule.expected == 20 * MS
+    assert not rig.schedule.forget_times()
