@@ -30,9 +30,11 @@ from mbrl_sim_bridge.simulation import Simulation
 
 @dataclasses.dataclass
 class Episode:
-    """One episode of a run."""
+    """One episode of a run. ``score`` is the sum of what the environment itself paid, whatever the
+    objective is; NaN if it pays nothing."""
 
     record: EpisodeRecord
+    score: float
     total_steps: int
     holdout_error: float
     training_time: float
@@ -97,7 +99,7 @@ def learn(
     done: list[Episode] = []
     for episode in range(episodes):
         began = time.perf_counter()
-        training_time = 0.0
+        training_time = score = 0.0
         transitions: list[Transition] = []
         pilot.begin(episode, seed, explore=episode < exploration_episodes, max_steps=max_steps)
         pilot.observe(simulation.reset(pilot.reset_seed), simulation.time_ns)
@@ -109,6 +111,7 @@ def learn(
                 except PlanningFailedError:
                     action = pilot.act_safely()
             state = simulation.step(pilot.act() if action is None else action)
+            score += simulation.score
             pilot.observe(state, simulation.time_ns)
             transition = pilot.take_transition()
             assert transition is not None
@@ -119,6 +122,7 @@ def learn(
         done.append(
             Episode(
                 record=pilot.record,
+                score=score,
                 total_steps=pilot.total_steps,
                 holdout_error=math.nan if snapshot is None else snapshot.holdout_error,
                 training_time=training_time,

@@ -15,7 +15,9 @@ from mbrl_dynamics.settings import DynamicsSettings
 from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.settings import PlannerSettings
 from mbrl_sim_bridge.environments import make_environment
+from mbrl_sim_bridge.real_time import RealTimeSimulation
 from mbrl_sim_bridge.settings import SimBridgeSettings
+from mbrl_sim_bridge.simulation import Simulation
 
 READERS: dict[str, type] = {
     'sim_bridge': SimBridgeSettings,
@@ -48,6 +50,18 @@ def test_a_task_file_is_complete_and_right_for_each_node(task: str, node: str) -
 def test_a_task_names_an_environment_that_exists(task: str) -> None:
     settings = node_settings(params_file_of(task), 'sim_bridge', SimBridgeSettings)
     make_environment(settings.sim.environment)
+
+
+@pytest.mark.parametrize('task', task_names())
+def test_a_task_can_be_simulated_in_lockstep_and_in_real_time_and_seen(task: str) -> None:
+    path = params_file_of(task)
+    simulation = Simulation(node_settings(path, 'sim_bridge', SimBridgeSettings))
+    assert len(simulation.step(simulation.settings.task.bounds[1])) == len(simulation.state)
+    cameras = ['', *(simulation.model.camera(i).name for i in range(simulation.model.ncam))]
+    assert simulation.settings.sim.camera in cameras
+    on_the_clock = node_settings(path, 'sim_bridge', SimBridgeSettings, {'sim.real_time': True})
+    RealTimeSimulation(Simulation(on_the_clock), 0, 0)
+    node_settings(path, 'mpc_controller', MpcSettings, {'realtime.enabled': True})
 
 
 @pytest.mark.parametrize('task', task_names())

@@ -31,6 +31,10 @@ setup(
         ],
         'mbrl_planner.objectives': [
             'cartpole_swingup = mbrl_planner.objectives.cartpole:cartpole_swingup',
+            'distance = mbrl_planner.objectives.distance:distance',
+            'inverted_double_pendulum = '
+            'mbrl_planner.objectives.double_pendulum:inverted_double_pendulum',
+            'progress = mbrl_planner.objectives.progress:progress',
             'quadratic = mbrl_planner.objectives.quadratic:quadratic',
             'tracking = mbrl_planner.objectives.tracking:tracking',
         ],

@@ -23,7 +23,12 @@ setup(
         'mbrl_sim_bridge.environments': [
             'cartpole_pets = mbrl_sim_bridge.environments.cartpole_pets:CartpolePets',
             'cliff = mbrl_sim_bridge.environments.cliff:Cliff',
+            'gymnasium = mbrl_sim_bridge.environments.gymnasium_mujoco:GymnasiumEnvironment',
+            'half_cheetah_pets = mbrl_sim_bridge.environments.pets:half_cheetah_pets',
+            'mjcf = mbrl_sim_bridge.environments.mjcf:MjcfEnvironment',
             'point_maze = mbrl_sim_bridge.environments.point_maze:PointMaze',
+            'pusher_pets = mbrl_sim_bridge.environments.pets:pusher_pets',
+            'reacher_pets = mbrl_sim_bridge.environments.pets:reacher_pets',
         ],
     },
 )

@@ -15,11 +15,13 @@ GROUP = 'mbrl_common.parts_for_a_test'
 def packages(tmp_path, monkeypatch):
     """Two installed packages, of which both claim a name."""
     for package, points in {
-        'parts_a': 'twice = parts_a:twice\nbroken = parts_a:broken\nshared = parts_a:twice\n',
+        'parts_a': 'twice = parts_a:twice\nbroken = parts_a:broken\nshared = parts_a:twice\n'
+        'named = parts_a:named\n',
         'parts_b': 'shared = parts_b:absent\ngone = parts_b_gone:x\n',
     }.items():
         (tmp_path / f'{package}.py').write_text(
             'def twice(x):\n    return 2 * x\n\n\ndef broken(x):\n    raise OSError("no device")\n'
+            '\n\ndef named(x, text):\n    return x, text\n'
         )
         info = tmp_path / f'{package}-1.dist-info'
         info.mkdir()
@@ -33,9 +35,16 @@ def packages(tmp_path, monkeypatch):
 
 
 def test_a_part_is_found_and_made():
-    assert plugin_names(GROUP) == ['broken', 'gone', 'shared', 'twice']
+    assert plugin_names(GROUP) == ['broken', 'gone', 'named', 'shared', 'twice']
     assert find_plugin(GROUP, 'twice', 'x.name').value == 'parts_a:twice'
     assert make_plugin(GROUP, 'twice', 'x.name', 21) == 42
+
+
+def test_what_is_behind_a_colon_goes_to_the_part():
+    assert find_plugin(GROUP, 'named:/a:b', 'x.name').value == 'parts_a:named'
+    assert make_plugin(GROUP, 'named:/a:b', 'x.name', 1) == (1, '/a:b')
+    with pytest.raises(SettingsError, match=r"'twice:2' \(parts_a:twice\): .*takes 1 positional"):
+        make_plugin(GROUP, 'twice:2', 'x.name', 21)
 
 
 @pytest.mark.parametrize(

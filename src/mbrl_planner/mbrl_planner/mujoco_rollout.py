@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import mujoco
 import mujoco.rollout
@@ -17,7 +18,7 @@ import torch
 
 from mbrl_common.plugins import make_plugin
 from mbrl_common.settings import SettingsError
-from mbrl_common.task import TaskSettings
+from mbrl_common.task import BODY_FIELDS, TaskSettings
 from mbrl_planner.objectives import Objective
 from mbrl_planner.requests import Problem
 from mbrl_planner.settings import SIMULATORS, PlanningSettings
@@ -31,8 +32,9 @@ _CHUNK = 2**23  # numbers that a call of MuJoCo may return
 class MujocoDynamics:
     """States of a task under actions, in the model of an environment.
 
-    Every joint of the model must be in the task's state, with position and velocity: what the state
-    does not say, nobody could plan with.
+    Every joint of the model must be in the task's state, with position and velocity, a free one as
+    its body: what the state does not say, nobody could plan with. Actuators that the task does not
+    name keep the control that the environment's initial state gives them.
     """
 
     def __init__(self, task: TaskSettings, simulator: str, threads: int = 1) -> None:
@@ -46,8 +48,10 @@ class MujocoDynamics:
             SettingsError: there is no such environment, or its model and the task do not fit.
         """
         self._task = task
-        self._model = _make_model(simulator)
+        environment = _make_environment(simulator)
+        self._model = environment.make_model()
         problems: list[str] = []
+        self._bodies: list[_Body] = []
         self._place = self._find_state(problems)
         self._actuator = self._find_actuators(problems)
         period, timestep = task.control_period, self._model.opt.timestep
@@ -61,6 +65,8 @@ class MujocoDynamics:
             raise SettingsError(problems)
         self._low, self._high = task.bounds
         data = mujoco.MjData(self._model)
+        environment.draw_initial_state(self._model, data, np.random.default_rng(0))
+        self._rest_control = data.ctrl.copy()
         data.time = _START_TIME
         self._rest = np.empty(mujoco.mj_stateSize(self._model, _FULL))
         mujoco.mj_getState(self._model, data, self._rest, _FULL)
@@ -118,11 +124,14 @@ class MujocoDynamics:
         """Full states [B, F] of states [B, S]."""
         full = np.tile(self._rest, (len(state), 1))
         full[:, self._place] = state
+        for body in self._bodies:
+            turned = rotated(state[:, body.attitude], state[:, body.velocity])
+            full[:, self._place[body.velocity]] = turned
         return full
 
     def _control(self, actions: np.ndarray) -> np.ndarray:
         """What actions [..., A] set the actuators to."""
-        control = np.zeros((*actions.shape[:-1], self._model.nu))
+        control = np.tile(self._rest_control, (*actions.shape[:-1], 1))
         control[..., self._actuator] = np.clip(actions, self._low, self._high)
         return control
 
@@ -132,22 +141,37 @@ class MujocoDynamics:
         sound = np.abs(ends[..., 0] - (_START_TIME + elapsed)) < 0.5 * self._model.opt.timestep
         sound &= np.isfinite(ends).all(axis=-1)
         sound = np.logical_and.accumulate(sound, axis=1)
-        return np.where(sound[..., None], ends[..., self._place], np.nan)
+        states = ends[..., self._place]
+        for body in self._bodies:
+            inverse = states[..., body.attitude] * [1.0, -1.0, -1.0, -1.0]
+            states[..., body.velocity] = rotated(inverse, states[..., body.velocity])
+        return np.where(sound[..., None], states, np.nan)
 
     def _find_state(self, problems: list[str]) -> np.ndarray:
         """Where each entry of the task's state is in MuJoCo's full state: time, qpos, qvel, ..."""
         model = self._model
         places: dict[str, int] = {}
         for joint in range(model.njnt):
-            name = model.joint(joint).name
-            if int(model.jnt_type[joint]) not in _SCALAR_JOINTS:
+            name, kind = model.joint(joint).name, int(model.jnt_type[joint])
+            position = 1 + int(model.jnt_qposadr[joint])
+            velocity = 1 + model.nq + int(model.jnt_dofadr[joint])
+            if kind == int(mujoco.mjtJoint.mjJNT_FREE):
+                body = model.body(int(model.jnt_bodyid[joint])).name
+                entries = [f'{body}.{field}' for field in BODY_FIELDS]
+                where = [*range(position, position + 7), *range(velocity, velocity + 6)]
+                places.update(zip(entries, where))
+                if set(entries) <= set(self._task.state):
+                    columns = [self._task.state.index(entry) for entry in entries]
+                    self._bodies.append(_Body(columns[3:7], columns[7:10]))
+                continue
+            if kind not in _SCALAR_JOINTS:
                 problems.append(
-                    f'the joint {name!r} of the model has more than one degree of freedom; a model '
-                    'that is planned in must have hinges and slides alone'
+                    f'the joint {name!r} of the model is a ball joint; a model that is planned in '
+                    'must have hinges, slides and free joints alone'
                 )
                 continue
-            places[f'{name}.position'] = 1 + int(model.jnt_qposadr[joint])
-            places[f'{name}.velocity'] = 1 + model.nq + int(model.jnt_dofadr[joint])
+            places[f'{name}.position'] = position
+            places[f'{name}.velocity'] = velocity
         if model.na:
             problems.append(
                 f'the model has {model.na} states of actuators; none must have any, as the state '
@@ -297,5 +321,23 @@ class MujocoRollout:
         return values[:, torch.arange(len(index)), index]
 
 
-def _make_model(simulator: str) -> mujoco.MjModel:
-    return make_plugin(SIMULATORS, simulator, 'planner.simulator').make_model()
+@dataclasses.dataclass(frozen=True)
+class _Body:
+    """Columns of a free body in the task's state. MuJoCo has its linear velocity in the world."""
+
+    attitude: list[int]
+    velocity: list[int]
+
+
+def rotated(attitude: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Vectors [..., 3] of a body's frame in the world's, by quaternions w, x, y, z [..., 4] of any
+    length."""
+    attitude = attitude / np.linalg.norm(attitude, axis=-1, keepdims=True)
+    axis = attitude[..., 1:]
+    twice = 2.0 * np.cross(axis, vector)
+    turned: np.ndarray = vector + attitude[..., :1] * twice + np.cross(axis, twice)
+    return turned
+
+
+def _make_environment(simulator: str) -> Any:
+    return make_plugin(SIMULATORS, simulator, 'planner.simulator')

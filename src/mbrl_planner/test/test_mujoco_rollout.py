@@ -11,7 +11,7 @@ import torch
 
 from mbrl_common.plugins import make_plugin
 from mbrl_common.settings import SettingsError, build
-from mbrl_common.task import TaskSettings
+from mbrl_common.task import BODY_FIELDS, TaskSettings
 from mbrl_planner import mujoco_rollout
 from mbrl_planner.mujoco_rollout import MujocoDynamics, MujocoRollout
 from mbrl_planner.objectives import Objective, ObjectiveSettings, make_objective
@@ -219,11 +219,14 @@ class Unstable:
               <joint name="x" type="slide" axis="1 0 0" stiffness="1e5"/><geom size="0.1" mass="1"/>
             </body></worldbody><actuator><motor joint="x"/></actuator></mujoco>""")
 
+    def draw_initial_state(self, model, data, generator):
+        """At rest."""
+
 
 @pytest.fixture
 def unstable(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # where MuJoCo logs its warnings
-    monkeypatch.setattr(mujoco_rollout, '_make_model', lambda name: Unstable().make_model())
+    monkeypatch.setattr(mujoco_rollout, '_make_environment', lambda name: Unstable())
     return build(
         TaskSettings,
         {
@@ -289,3 +292,58 @@ def test_what_does_not_fit_is_refused_with_what_would(parameters, change, simula
     task = build(TaskSettings, {**parameters['task'], **change})
     with pytest.raises(SettingsError, match=complaint):
         MujocoDynamics(task, simulator)
+
+
+SERVO = """
+<mujoco><option timestep="0.01"/><worldbody><body>
+  <joint name="a" axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 0 -0.3" size="0.03"/>
+  <body pos="0 0 -0.3"><joint name="b" axis="0 1 0"/>
+    <geom type="capsule" fromto="0 0 0 0 0 -0.3" size="0.03"/></body>
+</body></worldbody>
+<actuator><motor joint="a"/><position joint="b" kp="20" kv="2"/></actuator>
+<keyframe><key qpos="0.4 -0.7" ctrl="0 -0.7"/></keyframe></mujoco>"""
+
+
+def test_an_actuator_that_the_task_does_not_name_holds_its_initial_control(tmp_path):
+    path = tmp_path / 'arm.xml'
+    path.write_text(SERVO)
+    task = build(
+        TaskSettings,
+        {
+            'name': 'arm', 'state': ['a.position', 'b.position', 'a.velocity', 'b.velocity'],
+            'action': ['a'], 'action_low': [-1.0], 'action_high': [1.0],
+            'control_period': 0.05, 'max_steps': 100,
+        },
+    )  # fmt: skip
+    actions = np.random.default_rng(0).uniform(-1, 1, (30, 1))
+    states = simulate(task, f'mjcf:{path}', 0, actions)
+    assert abs(states[:, 1] + 0.7).max() < 0.2
+    found = MujocoDynamics(task, f'mjcf:{path}')(states[:1], actions[None])[0]
+    np.testing.assert_allclose(found, states, rtol=0, atol=1e-9)
+
+
+ANT_LEGS = [f'{part}_{leg}' for leg in range(1, 5) for part in ('hip', 'ankle')]
+
+
+def test_a_free_body_is_carried_along_as_the_simulation_does():
+    fields = [f'torso.{field}' for field in BODY_FIELDS]
+    joints = [f'{joint}.{field}' for field in ('velocity', 'position') for joint in ANT_LEGS]
+    task = build(
+        TaskSettings,
+        {
+            'name': 'ant', 'state': [*joints, *reversed(fields)], 'action': ANT_LEGS,
+            'action_low': [-1.0] * 8, 'action_high': [1.0] * 8, 'control_period': 0.05,
+            'max_steps': 100,
+        },
+    )  # fmt: skip
+    actions = np.random.default_rng(3).uniform(-1, 1, (40, 8))
+    states = simulate(task, 'gymnasium:Ant-v5', 2, actions)
+    dynamics = MujocoDynamics(task, 'gymnasium:Ant-v5')
+    assert abs(states[:, task.state.index('torso.qx')]).max() > 0.05
+    for start in (0, 20):
+        found = dynamics(states[None, start], actions[None, start : start + 8])[0]
+        # A simulation that goes on begins to solve contacts where it left off.
+        np.testing.assert_allclose(found, states[start : start + 9], rtol=0, atol=1e-4)
+    incomplete = dataclasses.replace(task, state=task.state[:-1])
+    with pytest.raises(SettingsError, match=r"'task.state' lacks torso\.x"):
+        MujocoDynamics(incomplete, 'gymnasium:Ant-v5')

@@ -11,9 +11,11 @@ import numpy as np
 from PIL import Image
 
 from mbrl_common.settings import SettingsError
+from mbrl_common.task import TaskSettings
 from mbrl_sim_bridge.canvas_drawn import DrawnCanvas
 from mbrl_sim_bridge.canvas_gl import GLCanvas, GLUnavailableError
 from mbrl_sim_bridge.environments import make_environment
+from mbrl_sim_bridge.free_bodies import FreeBodies
 from mbrl_sim_bridge.settings import SimBridgeSettings
 
 _MAX_GEOMS = 1000
@@ -50,7 +52,7 @@ class Renderer:
         self._scene = mujoco.MjvScene(self._model, _MAX_GEOMS)
         self._option = mujoco.MjvOption()
         self._camera = _camera(self._model, sim.camera)
-        self._entries, self._addresses = _positions(self._model, settings.task.state)
+        self._entries, self._addresses = _positions(self._model, settings.task)
         self.canvas = _canvas(self._model, sim.render_width, sim.render_height)
 
     def __enter__(self) -> Renderer:
@@ -162,12 +164,16 @@ def _camera(model: mujoco.MjModel, name: str) -> mujoco.MjvCamera:
     return camera
 
 
-def _positions(model: mujoco.MjModel, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
+def _positions(model: mujoco.MjModel, task: TaskSettings) -> tuple[list[int], list[int]]:
     """Which entries of the state are positions, and where they go in ``qpos``."""
     entries, addresses = [], []
-    for entry, name in enumerate(names):
+    poses = FreeBodies(model, task).pose_places()
+    for entry, name in enumerate(task.state):
         joint, _, field = name.rpartition('.')
         if field == 'position':
             entries.append(entry)
             addresses.append(int(model.joint(joint).qposadr[0]))
+        elif name in poses:
+            entries.append(entry)
+            addresses.append(poses[name])
     return entries, addresses

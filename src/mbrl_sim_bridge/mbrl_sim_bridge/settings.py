@@ -13,9 +13,17 @@ class SimSettings:
     """Which simulation, and how it is shown (section ``sim``)."""
 
     environment: str = setting(
-        'name of the environment, from the entry points mbrl_sim_bridge.environments'
+        'name of the environment, from the entry points mbrl_sim_bridge.environments; '
+        'gymnasium:ENV_ID and mjcf:FILE are two of them'
     )
     seed: int = setting('seed of the state shown before the first reset', 0, ge=0)
+    reset_noise: float = setting(
+        'standard deviation of what is added to every position and velocity of a joint at a reset '
+        '[m, rad, m/s, rad/s]',
+        0.0,
+        ge=0.0,
+        le=10.0,
+    )
     state_repeat_period: float = setting(
         'wall-clock time after which the last joint state is sent again [s]', 0.5, ge=0.05, le=60.0
     )

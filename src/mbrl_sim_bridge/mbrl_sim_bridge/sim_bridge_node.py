@@ -8,7 +8,6 @@ command to a resting simulation moves nothing.
 
 from __future__ import annotations
 
-import math
 import time
 
 import mujoco
@@ -175,7 +174,7 @@ class SimBridge(Node):
         observation.episode = episode
         observation.step = step
         observation.state = to_field(self.simulation.state)
-        observation.reward = math.nan  # the objective is not the simulation's
+        observation.reward = self.simulation.score
         observation.truncated = truncated
         if self._observation_publisher.get_subscription_count():
             self._observation_publisher.publish(observation)

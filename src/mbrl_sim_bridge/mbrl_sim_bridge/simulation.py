@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import mujoco
 import numpy as np
 
 from mbrl_common.settings import SettingsError
-from mbrl_sim_bridge.environments import make_environment
+from mbrl_sim_bridge.environments import Score, make_environment
+from mbrl_sim_bridge.free_bodies import FreeBodies
 from mbrl_sim_bridge.settings import SimBridgeSettings
 
 _SCALAR_JOINTS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
@@ -66,6 +69,7 @@ class Simulation:
         """Joints of the model with one degree of freedom, in the model's order."""
         self._position_of_joint = self.model.jnt_qposadr[scalar]
         self._velocity_of_joint = self.model.jnt_dofadr[scalar]
+        self._bodies = FreeBodies(self.model, task)
 
         problems: list[str] = []
         self._state_of_values = self._find_state(problems)
@@ -75,6 +79,10 @@ class Simulation:
             raise SettingsError(problems)
         self._low, self._high = task.bounds
         self._period_ns = round(task.control_period * 1e9)
+        self._score: Score | None = getattr(self.environment, 'score', None)
+        self.score = math.nan
+        """What the environment itself paid for the last :meth:`step`; NaN if it pays nothing, and
+        after a reset. It is not the objective's reward."""
 
         self.time_ns = start_ns - self._period_ns
         self._diverged = False
@@ -84,7 +92,10 @@ class Simulation:
     @property
     def state(self) -> np.ndarray:
         """The state in the task's order, float64 of shape [state_dim], SI units."""
-        return np.concatenate(self.joints())[self._state_of_values]
+        values = np.concatenate(self.joints())
+        if self._bodies.names:
+            values = np.concatenate([values, self._bodies.values(self.data)])
+        return values[self._state_of_values]
 
     @property
     def action(self) -> np.ndarray:
@@ -112,9 +123,20 @@ class Simulation:
             SimulationError: if the environment drew a state that is not finite.
         """
         mujoco.mj_resetData(self.model, self.data)
-        self.environment.draw_initial_state(self.model, self.data, np.random.default_rng(seed))
+        generator = np.random.default_rng(seed)
+        self.environment.draw_initial_state(self.model, self.data, generator)
+        noise = self.settings.sim.reset_noise
+        if noise > 0.0:
+            for values, places in (
+                (self.data.qpos, self._position_of_joint),
+                (self.data.qvel, self._velocity_of_joint),
+            ):
+                values[places] += generator.normal(0.0, noise, len(places))
         mujoco.mj_forward(self.model, self.data)
         self._action = np.zeros_like(self._action)
+        self.score = math.nan
+        if self._score is not None:
+            self._score.begin(self.data)
         self.time_ns += self._period_ns
         return self._checked_state('reset')
 
@@ -148,7 +170,10 @@ class Simulation:
         self.data.ctrl[self._actuator_of_action] = self._action
         mujoco.mj_step(self.model, self.data, nstep=self._steps)
         self.time_ns += self._period_ns
-        return self._checked_state('step')
+        state = self._checked_state('step')
+        if self._score is not None:
+            self.score = self._score.step(self.data)
+        return state
 
     def advance(self, action: np.ndarray, steps: int) -> np.ndarray:
         """Hold an action for some steps of the physics, of ``timestep_ns`` each.
@@ -188,12 +213,16 @@ class Simulation:
         fields = ('position', 'velocity', 'effort')
         indices = []
         for name in self.settings.task.state:
+            if name in self._bodies.entries:
+                place = self._bodies.entries.index(name)
+                indices.append(len(fields) * len(self.joint_names) + place)
+                continue
             joint, _, field = name.rpartition('.')
             if joint not in self.joint_names or field not in fields:
                 problems.append(
                     f"parameter 'task.state' has {name!r}; the joints of environment "
                     f'{self.settings.sim.environment!r} are {", ".join(self.joint_names)}, and of '
-                    f'each there is {", ".join(fields)}'
+                    f'each there is {", ".join(fields)}{self._bodies.hint}'
                 )
                 continue
             indices.append(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from mbrl_common.plugins import make_plugin, plugin_names
+import inspect
+from collections.abc import Callable
+
+from mbrl_common.plugins import plugin_names, use_plugin
 from mbrl_common.settings import SettingsError
 from mbrl_common.task import TaskSettings
 from mbrl_planner.objectives.base import Objective
+from mbrl_planner.objectives.healthy import with_bounds
 from mbrl_planner.objectives.settings import ObjectiveSettings
 
 GROUP = 'mbrl_planner.objectives'
-"""Entry points of this group are functions ``make(task: TaskSettings) -> Objective``."""
+"""Entry points of this group are functions ``make(task: TaskSettings) -> Objective``, or
+``make(task, settings: ObjectiveSettings)``."""
 
 
 def objective_names() -> list[str]:
@@ -18,18 +23,28 @@ def objective_names() -> list[str]:
 
 
 def make_objective(settings: ObjectiveSettings, task: TaskSettings) -> Objective:
-    """The objective that the settings name, for a task, with the weights and the goal they give.
+    """The objective that the settings name, for a task, with the bounds, the weights and the goal
+    they give.
 
     Raises:
-        SettingsError: unknown name or term, a wrong goal, a plug-in that cannot be loaded, or a
-            task that the objective does not fit.
+        SettingsError: unknown name or term, wrong bounds, a wrong goal, a plug-in that cannot be
+            loaded, or a task that the objective does not fit.
     """
-    objective: Objective = make_plugin(GROUP, settings.name, 'objective.name', task)
-    try:
-        objective = objective.with_weights(settings.weight_values())
-    except ValueError as error:
-        raise SettingsError([f"parameter 'objective.weights': {error}"]) from error
-    try:
-        return objective.with_default_goal(settings.goal)
-    except ValueError as error:
-        raise SettingsError([f"parameter 'objective.goal': {error}"]) from error
+
+    def make(maker: Callable[..., Objective]) -> Objective:
+        knows_settings = len(inspect.signature(maker).parameters) > 1
+        return maker(task, settings) if knows_settings else maker(task)
+
+    objective: Objective = use_plugin(GROUP, settings.name, 'objective.name', make)
+    for parameter, change in (
+        ('healthy', lambda made: with_bounds(made, task, settings.healthy)),
+        ('weights', lambda made: made.with_weights(settings.weight_values())),
+        ('goal', lambda made: made.with_default_goal(settings.goal)),
+    ):
+        if not getattr(settings, parameter):
+            continue
+        try:
+            objective = change(objective)
+        except ValueError as error:
+            raise SettingsError([f"parameter 'objective.{parameter}': {error}"]) from error
+    return objective

@@ -7,6 +7,9 @@ import math
 
 from mbrl_common.settings import SettingsError, setting
 
+ROBOTS = 'mbrl_sim_bridge.environments'
+"""Where ``objective.robot`` is looked up, as ``sim.environment`` is."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveSettings:
@@ -24,6 +27,22 @@ class ObjectiveSettings:
 
     goal: tuple[float, ...] = setting(
         "goal where none is given, as the objective takes it; empty: the objective's own", ()
+    )
+    healthy: tuple[str, ...] = setting(
+        "bounds of the state, each 'entry=low:high', outside of which the episode ends; * stands "
+        'for any part of a name',
+        (),
+    )
+    robot: str = setting(
+        "distance: environment whose model says where parts are, named as in 'sim.environment'", ''
+    )
+    distances: tuple[str, ...] = setting(
+        "distance: terms, each 'term=part to part', of sites, bodies, or 'the goal'", ()
+    )
+    metric: str = setting(
+        "distance: 'length', its 'square', or the 'sum' of |x|, |y| and |z|",
+        'length',
+        choices=('length', 'square', 'sum'),
     )
 
     def __post_init__(self) -> None:

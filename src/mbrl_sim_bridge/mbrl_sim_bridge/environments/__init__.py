@@ -1,7 +1,8 @@
 """Environments: a MuJoCo model and how an episode begins in it. One file each.
 
 Third parties add theirs through the entry-point group ``mbrl_sim_bridge.environments``: the name
-there is what the parameter ``sim.environment`` says, and the object is called without arguments.
+there is what the parameter ``sim.environment`` says, and the object is called without arguments, or
+with what follows a colon in that name.
 """
 
 from __future__ import annotations
@@ -16,8 +17,19 @@ from mbrl_common.plugins import make_plugin
 GROUP = 'mbrl_sim_bridge.environments'
 
 
+class Score(Protocol):
+    """What an environment pays by itself; whatever the objective is, episodes can be compared."""
+
+    def begin(self, data: mujoco.MjData) -> None:
+        """An episode begins in this state."""
+
+    def step(self, data: mujoco.MjData) -> float:
+        """The reward of the control step that has led to this state from the last one."""
+
+
 class Environment(Protocol):
-    """What an environment must be able to do."""
+    """What an environment must be able to do. It may have a ``Score``, as its attribute ``score``;
+    with none, or None there, it pays nothing by itself."""
 
     def make_model(self) -> mujoco.MjModel:
         """The compiled model, without anything that depends on a task's settings."""
