@@ -74,7 +74,7 @@ def controller(rate: float, priority: int) -> Iterator[int]:
 def bare(rate: float) -> Iterator[int]:
     """The bare node; its process id."""
     command = [sys.executable, bare_command.__file__, '--ros-args', '-p', f'rate:={rate}']
-    process = subprocess.Popen(command, env={**os.environ, EXIT_WITH_PARENT: '1'})
+    process = subprocess.Popen(command, env={**os.environ, EXIT_WITH_PARENT: str(os.getpid())})
     try:
         yield process.pid
     finally:

@@ -204,6 +204,14 @@ def _is_array(value: Any) -> bool:
 
 
 def _exit_with_parent() -> None:
-    """End with the process that started us, if it asks for that: no orphans after its SIGKILL."""
-    if os.environ.get(EXIT_WITH_PARENT):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """End with the process that started us, if it asks for that: no orphans after its SIGKILL.
+
+    It asks by its process id, so that one that ended while we were starting is noticed, too; 1
+    says that we are not told.
+    """
+    parent = int(os.environ.get(EXIT_WITH_PARENT) or 0)
+    if not parent:
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if parent not in (1, os.getppid()):
+        sys.exit('error: the process that started this one has ended')

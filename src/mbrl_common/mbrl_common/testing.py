@@ -99,7 +99,7 @@ class NodeProcess:
                     **os.environ,
                     'RCUTILS_COLORIZED_OUTPUT': '0',
                     'PYTHONUNBUFFERED': '1',
-                    EXIT_WITH_PARENT: '1',
+                    EXIT_WITH_PARENT: str(os.getpid()),
                     **(env or {}),
                 },
                 start_new_session=True,

@@ -14,7 +14,7 @@ from rcl_interfaces.msg import Parameter, ParameterDescriptor, ParameterType, Pa
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.node import Node
 
-from mbrl_common.node import declare_settings, run_node
+from mbrl_common.node import EXIT_WITH_PARENT, declare_settings, run_node
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 
@@ -168,6 +168,12 @@ def test_parameters_describe_themselves(start, probe):
         assert (rate.description, rate.read_only) == ('how fast [Hz]', False)
         assert rate.additional_constraints == 'a number from 0.5 to 100'
         assert rate.floating_point_range[0].to_value == 100.0
+
+
+def test_a_node_whose_parent_has_ended_already_does_not_stay(start):
+    node = start(env={EXIT_WITH_PARENT: '999999999'})  # more than the kernel gives
+    assert node.wait(30.0) == 1
+    assert 'the process that started this one has ended' in node.output()
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
