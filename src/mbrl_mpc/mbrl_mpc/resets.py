@@ -27,7 +27,7 @@ class Resets(Protocol):
         """Ask for it; the answer comes later, or never. What is asked again is one question."""
 
     def look(self) -> None:
-        """Call this several times a second while an answer is waited for: whoever has come to the
+        """Call this several times a second until the episode has begun: whoever has come to the
         graph since is asked the same."""
 
 
@@ -61,6 +61,7 @@ class _Question:
             response = done.result()
             if done is self._future and response is not None:
                 self._future = None
+                self._watch.heard()
                 answer(response)
 
         future.add_done_callback(done)
@@ -83,7 +84,7 @@ class _SimulatorResets:
     def __init__(self, node: Node, answer: Answer) -> None:
         self._question = _Question(node.create_client(Reset, 'sim_bridge/reset'), node)
         self._answer = answer
-        self._wanted: tuple[int, int] | None = None  # episode and seed; None: it was answered
+        self._wanted: tuple[int, int] | None = None  # episode and seed
 
     def ask(self, episode: int, seed: int) -> None:
         self._wanted = episode, seed
@@ -94,7 +95,6 @@ class _SimulatorResets:
             self.ask(*self._wanted)
 
     def _take(self, response: Reset.Response) -> None:
-        self._wanted = None
         self._answer(response.success, response.message, nanoseconds(response.stamp))
 
 
@@ -126,7 +126,7 @@ class _ServiceResets:
         self._asked_at = time.monotonic() if asked else -math.inf
 
     def _take(self, response: Trigger.Response) -> None:
-        self._wanted, self._asked_at = False, -math.inf
+        self._asked_at = -math.inf
         now = self._node.get_clock().now().nanoseconds
         self._answer(response.success, response.message, now)
 

@@ -33,6 +33,10 @@ class ServiceWatch:
         """Those who are there now have been asked."""
         self._servers = self._node.count_services(self._service)
 
+    def heard(self) -> None:
+        """One has answered: it need not be told of."""
+        self._came_at = None
+
     def look(self) -> bool:
         """Whether one has come, and may be asked; true once for each. To be
         called often."""

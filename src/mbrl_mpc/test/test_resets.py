@@ -74,7 +74,8 @@ class Graph:
         deadline = time.monotonic() + limit
         while not until() and time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.02)
-            self._server.spin_once(timeout_sec=0.02)
+            if not self._server._is_shutdown:
+                self._server.spin_once(timeout_sec=0.02)
             each()
         return until()
 
@@ -138,3 +139,14 @@ def test_a_new_server_is_told_of_once_and_not_before_it_can_answer(graph):
         watch.note()
         now += 1.0
         assert not watch.look()
+
+
+def test_whoever_comes_after_one_that_answered_and_died_is_asked_too(settings, graph):
+    resets = graph.resets(settings, 'simulator', 'sim_bridge/reset')
+    resets.ask(3, 7)
+    for count in (1, 2):
+        with graph.server(Reset, 'sim_bridge/reset', answers=True):
+            assert graph.spin(lambda n=count: len(graph.answers) == n, resets.look, 20.0)
+        gone = lambda: graph.node.count_services('/sim_bridge/reset') == 0  # noqa: E731
+        assert graph.spin(gone, resets.look, 30.0)
+    assert [(each.episode, each.seed) for each in graph.asked] == [(3, 7)] * 2
