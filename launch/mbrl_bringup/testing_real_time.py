@@ -52,6 +52,7 @@ SMALL: dict[str, dict[str, Any]] = {
         'evaluation.plots': False,
     },
     'planner': {'optimizer.candidates': 16, 'optimizer.iterations': 1, 'optimizer.elites': 4},
+    'mpc_controller': {'robot.max_age': 0.5},
 }
 
 

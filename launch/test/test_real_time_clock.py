@@ -43,7 +43,6 @@ OVERRIDES = overridden(
         'realtime.command_rate': 50.0,  # no finer than the clock that is heard
         'robot.clock_tolerance': 0.2,
         'control.max_action_rate': MAX_RATE,
-        'robot.max_age': 0.5,  # the machine may be busy
         'robot.state_timeout': 0.3,
         'control.recovery_timeout': 30.0,
     },

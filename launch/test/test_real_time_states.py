@@ -49,7 +49,6 @@ OVERRIDES = overridden(
     mpc_controller={
         'control.max_action_rate': MAX_RATE,
         'robot.state_timeout': TIMEOUT,
-        'robot.max_age': 0.5,  # the machine may be busy
         'robot.max_state_rate': [20.0, 100.0, 2000.0, 8000.0],
         'robot.state_low': [-EDGE, -1e9, -1e9, -1e9],
         'robot.state_high': [EDGE, 1e9, 1e9, 1e9],
