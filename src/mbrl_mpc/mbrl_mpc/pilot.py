@@ -25,6 +25,7 @@ from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.planner import PlanRequest, PlanResult
 
 LONGEST_HISTORY = 64  # steps that a model may look back
+_RESTING = 1e-24  # what rounding makes of a target at rest, between two states, is no motion
 
 
 @dataclasses.dataclass
@@ -49,7 +50,7 @@ class EpisodeRecord:
         entries; NaN before the first prediction."""
         if self.squared_error is None or self.squared_change is None:
             return math.nan
-        moving = self.squared_change > 0
+        moving = self.squared_change > _RESTING
         if not moving.any():
             return math.nan
         return float(np.sqrt(self.squared_error[moving] / self.squared_change[moving]).mean())

@@ -1,4 +1,4 @@
-"""What the pilot tells the planner of the past."""
+"""What the pilot tells the planner of the past, and what it makes of the model's predictions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.pilot import EpisodeRecord, Pilot
 from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.objectives import ObjectiveSettings
 from mbrl_planner.planner import PlanRequest, PlanResult, WarmStart
@@ -100,3 +100,14 @@ def test_a_goal_that_moves_is_asked_for_and_scored_where_it_is_at_each_step(
             np.testing.assert_allclose(request.goal, [0, 1, frequency, turned, 0, 0, 0, 0])
             pilot.take_plan(make_plan(0.0, 1))
             pilot.act()
+
+
+def test_a_target_at_rest_says_nothing_of_the_model_whatever_rounding_makes_of_it() -> None:
+    record = EpisodeRecord(0, explore=False)
+    for step in range(3):
+        state = np.array([float(step), 0.1])
+        reached = state + np.array([1.0, 1.4e-17])  # interpolated between two equal measurements
+        record.compare(
+            state + np.array([1.5, 2e-9]), state, reached
+        )  # a prediction in single precision
+    assert record.model_error == pytest.approx(0.5)
