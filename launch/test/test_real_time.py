@@ -119,6 +119,7 @@ def test_each_kind_of_exploration_can_be_chosen_while_the_robot_moves(flight: Fl
     # busy machine may leave a step out, and an episode may have ended.
     assert usual['walk'] <= 0.6 < min(usual['white'], usual['held'])
     flight.wait_for_status(lambda s: s.mode == 'explore_walk', 'the mode')
+    assert set_mode(flight, 'closed_loop').success
 
 
 def test_goals_and_parameters_that_cannot_be_are_refused_in_flight(flight: Flight) -> None:
