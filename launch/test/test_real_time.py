@@ -127,8 +127,8 @@ def test_goals_and_parameters_that_cannot_be_are_refused_in_flight(flight: Fligh
     name = 'control.max_action_rate'
     for node, parameter, value, complaint in (
         ('mpc_controller', name, 1e9, f'read-only parameter: {name}'),
-        ('mpc_controller', 'control.no_such', 1.0, 'control.no_such'),
-        ('planner', 'planner.no_such', 1.0, 'planner.no_such'),
+        ('mpc_controller', 'control.no_such', 1.0, 'undeclared parameter'),
+        ('planner', 'planner.no_such', 1.0, 'undeclared parameter'),
     ):
         new = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
         request = SetParameters.Request(parameters=[Parameter(name=parameter, value=new)])
