@@ -252,12 +252,12 @@ def test_a_killed_dynamics_node_loses_nothing_and_control_goes_on(flight: Flight
     assert result.error_code == RunEpisodes.Result.NONE, result.error_msg
     # the episode waits for what is not stored, but not for ever: it may come after its end
     flight.wait_for_status(lambda s: s.unacknowledged == 0, 'all to be stored', 40.0)
-    recorded = [
-        t for t in read_folder(flight.folder / 'data') if t.episode == result.episodes[0].episode
-    ]
-    assert len(recorded) == result.episodes[0].steps or len(recorded) >= 190
-    numbers = sorted(t.sequence for t in recorded)
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    episode = result.episodes[0].episode
+    sent = sorted({t.sequence for t in flight.transitions if t.episode == episode})
+    # fewer than its steps: a busy machine leaves control periods without a transition
+    assert len(sent) >= 100 and sent == list(range(sent[0], sent[0] + len(sent)))
+    recorded = [t.sequence for t in read_folder(flight.folder / 'data') if t.episode == episode]
+    assert sorted(recorded) == sent
 
 
 def test_without_states_the_safe_command_is_sent_and_control_resumes_with_them(
