@@ -236,5 +236,5 @@ class PlannerRelay:
     def close(self) -> None:
         """Leave the graph."""
         self._lie_ends.set()
+        self._answers.close()  # first, as it may be asking
         self._asks.close()
-        self._answers.close()

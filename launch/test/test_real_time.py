@@ -223,7 +223,7 @@ def test_a_killed_planner_leaves_the_plan_then_the_safe_command_and_takes_over_a
 ) -> None:
     goal = flight.fly()
     flight.graph.crash('planner')
-    flight.wait_for_source(Command.SOURCE_SAFE)
+    flight.wait_for_source(Command.SOURCE_SAFE, 100)  # for longer than the last plan
     assert_safe(flight.commands[-20:])
     status = flight.wait_for_status(
         lambda s: s.state == ControllerStatus.WAITING_FOR_PLANNER, 'waiting for the planner'
