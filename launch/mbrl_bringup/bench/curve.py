@@ -13,14 +13,19 @@ _MARKERS = 's^Dvp*'
 
 
 def draw(path: Path, task: str, runs: Runs) -> None:
-    """Write the curves as a PNG: medians, and the range over the seeds.
+    """Write the picture of :func:`figure` as a PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure(task, runs).savefig(path)
+
+
+def figure(task: str, runs: Runs) -> Any:
+    """The curves, as matplotlib's figure: medians, and the range over the seeds.
 
     There is an axis for each measure that a figure of the task was published of, and at least one
     for single episodes. A figure reached within about as many steps as ours is a point; of a method
     whose figures all came later, the first one is a dashed line.
 
     Args:
-        path: of the picture.
         task: whose.
         runs: rows by task and recipe; other tasks' are passed over.
     """
@@ -52,8 +57,7 @@ def draw(path: Path, task: str, runs: Runs) -> None:
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize='small')
     canvas.suptitle(task)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(path)
+    return canvas
 
 
 def _gain_name(own: Any) -> str:
@@ -63,16 +67,16 @@ def _gain_name(own: Any) -> str:
 
 def _draw_published(axis: Any, figures: list[Figure], last: int) -> None:
     series: dict[tuple[str, str], list[Figure]] = {}
-    for figure in sorted(figures, key=lambda each: each.steps):
-        series.setdefault((figure.method, figure.source.title), []).append(figure)
+    for one in sorted(figures, key=lambda each: each.steps):
+        series.setdefault((one.method, one.source.title), []).append(one)
     for index, ((method, _), found) in enumerate(series.items()):
         grey = str(0.25 + 0.4 * index / max(len(series) - 1, 1))
         note = ' (not the same environment)' if found[0].differs else ''
-        near = [figure for figure in found if figure.steps <= last * 1.05]
+        near = [one for one in found if one.steps <= last * 1.05]
         if near:
             axis.plot(
-                [figure.steps for figure in near],
-                [figure.value for figure in near],
+                [one.steps for one in near],
+                [one.value for one in near],
                 linestyle=':',
                 marker=_MARKERS[index % len(_MARKERS)],
                 color=grey,

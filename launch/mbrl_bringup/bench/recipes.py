@@ -15,9 +15,10 @@ import yaml
 from mbrl_common.settings import SettingsError
 from mbrl_common.taskfile import node_parameters, node_settings
 
-NODES = ('sim_bridge', 'dynamics', 'planner', 'mpc_controller')
-RUNNERS = ('learn', 'sac')
-EXPLORES = ('first', 'always', 'never')
+NODES = ('dynamics', 'planner')
+"""Nodes whose parameters a recipe may change."""
+_ALL = ('sim_bridge', 'mpc_controller', *NODES)
+_ENVIRONMENT = '{environment}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,8 @@ def recipe(name: str, task: str, params_file: Path) -> Recipe:
         params_file: of the task.
 
     Raises:
-        SettingsError: there is no such recipe, or it does not go with the file.
+        SettingsError: there is no such recipe, or a node does not take its parameters together
+            with the file's.
     """
     if name not in _document():
         raise SettingsError(
@@ -76,11 +78,10 @@ def recipe(name: str, task: str, params_file: Path) -> Recipe:
         from mbrl_dynamics.presets import PRESETS
 
         overrides['dynamics'] = dict(PRESETS[preset])
-    environment = node_parameters(params_file, 'sim_bridge').get('sim.environment', '')
     for part in (body, special):
         for node in NODES:
             for key, value in part.get(node, {}).items():
-                filled = value.format(environment=environment) if isinstance(value, str) else value
+                filled = _environment(params_file) if value == _ENVIRONMENT else value
                 overrides.setdefault(node, {})[key] = filled
     chosen = Recipe(
         name=name,
@@ -89,24 +90,21 @@ def recipe(name: str, task: str, params_file: Path) -> Recipe:
         explores=body.get('explores', 'first'),
         overrides=overrides,
     )
-    check(chosen, params_file)
+    _check(chosen, params_file)
     return chosen
 
 
-def check(chosen: Recipe, params_file: Path) -> None:
-    """Whether every node takes the parameters.
+def _environment(params_file: Path) -> str:
+    return str(node_parameters(params_file, 'sim_bridge').get('sim.environment', ''))
 
-    Raises:
-        SettingsError: naming what is wrong.
-    """
+
+def _check(chosen: Recipe, params_file: Path) -> None:
     from mbrl_dynamics.settings import DynamicsSettings
-    from mbrl_mpc.settings import MpcSettings
     from mbrl_planner.settings import PlannerSettings
-    from mbrl_sim_bridge.settings import SimBridgeSettings
 
-    classes: tuple[type, ...] = (SimBridgeSettings, DynamicsSettings, PlannerSettings, MpcSettings)
-    for node, cls in zip(NODES, classes):
-        node_settings(params_file, node, cls, chosen.overrides.get(node))
+    classes: dict[str, type] = {'dynamics': DynamicsSettings, 'planner': PlannerSettings}
+    for node, overrides in chosen.overrides.items():
+        node_settings(params_file, node, classes[node], overrides)
 
 
 def digest(chosen: Recipe, params_file: Path, max_steps: int | None) -> str:
@@ -114,7 +112,7 @@ def digest(chosen: Recipe, params_file: Path, max_steps: int | None) -> str:
     ones may be put together."""
     said: dict[str, Any] = {
         node: node_parameters(params_file, node) | dict(chosen.overrides.get(node, {}))
-        for node in NODES
+        for node in _ALL
     }
     said['recipe'] = [chosen.runner, chosen.explores]
     said['exploration_trials'] = node_parameters(params_file, 'mbrl').get('exploration_trials')
