@@ -66,7 +66,7 @@ def test_without_stable_baselines_it_says_how_to_get_it() -> None:
 def test_it_runs_the_episodes_that_were_asked_for() -> None:
     episodes = run(params_file_of(TASK))
     assert [each.record.episode for each in episodes] == [0, 1, 2]
-    assert [each.total_steps for each in episodes] == [60, 120, 180]
+    assert [each.total_steps for each in episodes] == [40, 80, 120]
     again = run(params_file_of(TASK))
     assert [e.record.episode_return for e in again] == [e.record.episode_return for e in episodes]
 
@@ -77,7 +77,7 @@ def run(file: Path) -> list[Episode]:
         file,
         seed=1,
         episodes=3,
-        max_steps=60,
+        max_steps=40,  # training begins after 100 steps
         on_step=lambda record: None,
         on_episode=done.append,
     )
