@@ -8,7 +8,10 @@ setup(
     name=package_name,
     version='0.1.0',
     packages=find_packages(exclude=['test']),
-    package_data={package_name: ['py.typed', 'this_machine.xml']},
+    package_data={
+        package_name: ['py.typed', 'this_machine.xml'],
+        f'{package_name}.bench': ['*.yaml'],
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),

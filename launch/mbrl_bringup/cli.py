@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mbrl_bringup import data_parser, discovery
+from mbrl_bringup.bench import parser as bench_parser
 from mbrl_bringup.graph import LOG_LEVELS
 from mbrl_bringup.interruption import Interrupted, interrupt_at_once, remember_signals
 from mbrl_mpc.modes import MEANINGS
@@ -192,6 +193,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--timeout', type=_positive, default=120.0, metavar='S', help='how long to wait (120 s)'
     )
     data_parser.add_parser(verbs)
+    bench_parser.add_parser(verbs)
     return parser
 
 
@@ -219,6 +221,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
         interrupt_at_once()
         return data_verbs.run(arguments, Terminal())
+    if arguments.verb == 'bench':
+        from mbrl_bringup.bench import verb
+
+        interrupt_at_once()
+        return verb.run(arguments, Terminal())
 
     from mbrl_bringup.client import GraphError
     from mbrl_bringup.supervision import SupervisionError

@@ -39,6 +39,8 @@ class Episode:
     holdout_error: float
     training_time: float
     wall_time: float
+    model_version: int
+    """Of the newest model after the episode; 0: there is none."""
     transitions: list[Transition]
 
 
@@ -48,10 +50,12 @@ def learn(
     seed: int = 0,
     episodes: int = 8,
     exploration_episodes: int = 1,
+    first_episode: int = 0,
     max_steps: int | None = None,
     target_return: float = math.inf,
     folder: Path | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    on_step: Callable[[EpisodeRecord], None] | None = None,
     on_episode: Callable[[Episode], None] | None = None,
 ) -> list[Episode]:
     """Learn a task from nothing: random episodes, then planning in the model learned so far.
@@ -59,16 +63,19 @@ def learn(
     Args:
         params_file: the task's parameter file, as the nodes get it.
         seed: of everything.
-        episodes: how many, exploration included.
+        episodes: how many, exploration and those before ``first_episode`` included.
         exploration_episodes: the first so many act at random.
+        first_episode: where to go on; the episodes before it, and the model after them, must be
+            in ``folder``, from a call with the same seed. What comes is what would have come then.
         max_steps: of an episode; None: the task's.
         target_return: stop after the first planned episode that reaches it.
         folder: where bags and models go; None: nowhere.
         overrides: parameters by node, with dotted names, that win over the file.
-        on_episode: called after each episode.
+        on_step: called after each step with the episode so far.
+        on_episode: called after each episode, when what it caused to be trained is trained.
 
     Returns:
-        The episodes, first to last.
+        The episodes, from ``first_episode`` to the last.
 
     Raises:
         SettingsError: if the file or the overrides are wrong.
@@ -79,7 +86,6 @@ def learn(
         return node_settings(params_file, node, cls, extra.get(node))
 
     torch.set_num_threads(1)
-    simulation = Simulation(settings('sim_bridge', SimBridgeSettings))
     learner = Learner(
         dataclasses.replace(settings('dynamics', DynamicsSettings), seed=seed), folder
     )
@@ -87,6 +93,14 @@ def learn(
     # Runs of other seeds are other data, also where they are learned from together.
     session = derive_seed(seed, 'session')
     pilot = Pilot(settings('mpc_controller', MpcSettings), 'learn', session)
+    pilot.go_on(learner.next_sequence('learn', session))
+    # Its time goes on across episodes: by a period for each step, and for each reset.
+    period = round(pilot.task.control_period * 1e9)
+    simulation = Simulation(
+        settings('sim_bridge', SimBridgeSettings), (pilot.total_steps + first_episode) * period
+    )
+    if learner.snapshot is not None:
+        planner.set_model(learner.snapshot.data, learner.snapshot.version)
 
     def train() -> float:
         began = time.perf_counter()
@@ -97,7 +111,7 @@ def learn(
         return time.perf_counter() - began
 
     done: list[Episode] = []
-    for episode in range(episodes):
+    for episode in range(first_episode, episodes):
         began = time.perf_counter()
         training_time = score = 0.0
         transitions: list[Transition] = []
@@ -118,6 +132,8 @@ def learn(
             transitions.append(transition)
             if learner.add(transition).training_due:
                 training_time += train()
+            if on_step is not None:
+                on_step(pilot.record)
         snapshot = learner.snapshot
         done.append(
             Episode(
@@ -127,6 +143,7 @@ def learn(
                 holdout_error=math.nan if snapshot is None else snapshot.holdout_error,
                 training_time=training_time,
                 wall_time=time.perf_counter() - began,
+                model_version=learner.version,
                 transitions=transitions,
             )
         )

@@ -11,7 +11,7 @@ import pytest
 from mbrl_bringup import cli
 from mbrl_mpc.modes import MEANINGS
 
-VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'mode', 'evaluate', 'data')
+VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'mode', 'evaluate', 'data', 'bench')
 
 
 @pytest.fixture(autouse=True)

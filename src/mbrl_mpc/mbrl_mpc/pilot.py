@@ -123,6 +123,10 @@ class Pilot:
         self._predicted: np.ndarray | None = None
         self.total_steps = 0
 
+    def go_on(self, steps: int) -> None:
+        """Begin where an earlier run of the same session ended, after so many transitions."""
+        self._sequence = self.total_steps = steps
+
     def set_goal(self, goal: np.ndarray) -> None:
         """Set the objective's goal, from the next plan on; raises ValueError if it is not one."""
         self.goal = np.array(self.objective.check_goal(goal), dtype=np.float64)

@@ -1,0 +1,1 @@
+"""``mbrl bench``: whole runs in one process, on record, beside published figures."""
