@@ -233,9 +233,12 @@ class _Fit:
     def _block(self, updates: int) -> TrainingOutcome | None:
         """Some updates, whose batches are drawn at once; returns why it was given up, or None."""
         settings = self._job.settings
-        rates = [_learning_rate(settings, self._done + i, self._updates) for i in range(updates)]
-        losses = self._updating.run(self._batches.draw(updates), np.array(rates), self._look)
-        self._done += len(losses)
+        if not self._look():  # a few updates may be over before they would ask
+            rates = [
+                _learning_rate(settings, self._done + i, self._updates) for i in range(updates)
+            ]
+            losses = self._updating.run(self._batches.draw(updates), np.array(rates), self._look)
+            self._done += len(losses)
         if self._given_up:
             return self._failed(
                 TrainingError.CANCELLED,
