@@ -84,14 +84,25 @@ class Graph:
 
 
 @contextlib.contextmanager
+def _reach_as_shipped() -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(reach(False, before, takes_profile()))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
 def running(
     seed: int,
     folder: Path,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     remaps: Remaps | None = None,
 ) -> Iterator[tuple[Graph, Probe]]:
-    """The graph, and a probe in its domain."""
-    with isolated_domain(), Probe() as probe:
+    """The graph, and a probe in its domain, both with what ``mbrl`` puts into the environment."""
+    with isolated_domain(), _reach_as_shipped(), Probe() as probe:
         graph = Graph(seed, folder, overrides or {}, remaps)
         try:
             yield graph, probe

@@ -14,6 +14,7 @@ import pytest
 
 from mbrl_bringup.testing_real_time import (
     HIGH,
+    LOW,
     Flight,
     assert_plans_end,
     assert_within_bounds,
@@ -192,9 +193,9 @@ def test_plans_that_take_longer_than_their_horizon_leave_the_safe_command_and_en
 def test_plans_beyond_the_bounds_and_faster_than_the_limit_are_clamped_and_counted(
     flight: Flight, relay: PlannerRelay
 ) -> None:
-    for wild in ([50.0] * HORIZON, [1e300, -1e300] * (HORIZON // 2)):
+    for wild, bound in ((50.0, HIGH), (-1e300, LOW)):
         clamped, begin = flight.statuses[-1].clamped_actions, len(flight.commands)
-        with relay.lying(replaced(actions=wild)):
+        with relay.lying(replaced(actions=[wild] * HORIZON)):
             flight.wait_for_status(
                 lambda s, c=clamped: s.clamped_actions >= c + 10, 'clamped actions'
             )
@@ -202,11 +203,7 @@ def test_plans_beyond_the_bounds_and_faster_than_the_limit_are_clamped_and_count
         commands = list(flight.commands[begin:])
         assert_within_bounds(commands)
         assert_within_rate(commands, MAX_RATE)
-        sent = np.array([command.action[0] for command in commands])
-        if wild[0] == wild[1]:
-            assert sent.max() == HIGH
-        else:
-            assert sent.max() - sent.min() > 2.0  # a test of something that does nothing is none
+        assert bound in [command.action[0] for command in commands]
     flight.wait_for_source(Command.SOURCE_PLAN)
     stored = np.array([t.action[0] for t in flight.transitions])
     assert np.abs(stored).max() == HIGH  # as executed, not as planned
