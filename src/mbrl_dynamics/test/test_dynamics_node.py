@@ -305,6 +305,8 @@ def test_the_bag_that_a_kill_cut_off_is_whole_after_the_next_start_which_says_so
         assert whole() == [True, True]
         assert b.node.output().count('finished; its recording had been cut off') == 1
         assert f'{cut}: finished' in b.node.output()
+        b.statuses.clear()
+        b.wait_for_status(dataset_size=8)  # the node is known here, and hears what is sent
         b.send(make_transition(8, length=5))
         assert whole().count(False) == 1
         b.node.stop()

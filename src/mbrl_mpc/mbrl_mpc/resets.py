@@ -75,7 +75,7 @@ class _Question:
 
     def somebody_came(self) -> bool:
         """Whether there is one to ask who has not been asked yet."""
-        return self._watch.look()
+        return self._watch.look(self._client.service_is_ready())
 
 
 class _SimulatorResets:

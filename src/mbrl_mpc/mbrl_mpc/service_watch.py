@@ -37,14 +37,17 @@ class ServiceWatch:
         """One has answered: it need not be told of."""
         self._came_at = None
 
-    def look(self) -> bool:
-        """Whether one has come, and may be asked; true once for each. To be
-        called often."""
+    def look(self, ready: bool = True) -> bool:
+        """Whether one has come, and may be asked; true once for each. To be called often.
+
+        Args:
+            ready: whether a client can reach it: the graph may show it sooner.
+        """
         servers = self._node.count_services(self._service)
         if servers > self._servers:
             self._came_at = self._clock()
         self._servers = servers
-        if self._came_at is None or self._clock() - self._came_at < UNTIL_SEEN:
+        if self._came_at is None or not ready or self._clock() - self._came_at < UNTIL_SEEN:
             return False
         self._came_at = None
         return True

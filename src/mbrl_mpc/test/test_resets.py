@@ -135,6 +135,7 @@ def test_a_new_server_is_told_of_once_and_not_before_it_can_answer(graph):
         assert graph.spin(there, lambda: None, 20.0)
         assert not watch.look()
         now = UNTIL_SEEN + 0.01
+        assert not watch.look(ready=False)
         assert watch.look() and not watch.look()
         watch.note()
         now += 1.0
