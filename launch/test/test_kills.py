@@ -10,7 +10,7 @@ from mbrl_bringup.testing import PACKAGES, running
 from mbrl_bringup.testing_kills import OVERRIDES, Killing
 from mbrl_msgs.msg import Command
 
-ROUNDS = 2
+ROUNDS = 1  # benchmarks/kill_nodes.py does 25
 
 
 @pytest.mark.slow
@@ -26,6 +26,6 @@ def test_whatever_is_killed_commands_stay_safe_control_comes_back_and_nothing_is
         wrong += [('dataset', text) for text in killing.end(tmp_path)]
         assert not wrong
         witness = killing.witness
-        assert sum(c.source == Command.SOURCE_PLAN for c in witness.commands) > 500
+        assert sum(c.source == Command.SOURCE_PLAN for c in witness.commands) > 200
         assert any(effort for _, _, effort in witness.states), 'the robot must have been moved'
         assert len(witness.stored) == 1 + ROUNDS, 'each controller has a session of its own'
