@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +73,7 @@ def main() -> None:
     status = ['git', 'status', '--porcelain', '--untracked-files=no']
     if subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True).stdout:
         sys.exit('error: there are changes that are not committed; commit or stash them first')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended'))  # and puts the sources back
     guards = yaml.safe_load((ROOT / 'tools' / 'guards.yaml').read_text())
     good = True
     for guard in guards:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mbrl_bringup.testing import Graph, run_episodes
+from mbrl_bringup.testing_real_time import ROBOT
 from mbrl_bringup.testing_witness import (
     COMMAND_TIMEOUT,
     RATE,
@@ -30,15 +31,7 @@ BACK_WITHIN = 2.0  # s, from a node's return
 GIVE_UP = 180.0  # s without control
 
 OVERRIDES: dict[str, dict[str, Any]] = {
-    'sim_bridge': {
-        'sim.real_time': True,
-        'sim.state_latency': 0.01,
-        'sim.state_jitter': 0.002,
-        'sim.position_noise': 0.001,
-        'sim.state_drop': 0.01,
-        'sim.command_drop': 0.01,
-        'sim.command_timeout': COMMAND_TIMEOUT,
-    },
+    'sim_bridge': {**ROBOT, 'sim.command_timeout': COMMAND_TIMEOUT},
     'mpc_controller': {
         'realtime.enabled': True,
         'robot.state_timeout': STATE_TIMEOUT,

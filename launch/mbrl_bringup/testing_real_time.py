@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from std_msgs.msg import Float64MultiArray
@@ -23,9 +23,20 @@ from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import Command, ControllerStatus, Transition
 from mbrl_msgs.srv import Retrain
 
+
+class Closable(Protocol):
+    """Leaves the graph when it is told to."""
+
+    def close(self) -> None:
+        """Leave it."""
+
+
+Wire = TypeVar('Wire', bound=Closable)
+
 PERIOD = 40_000_000  # control period [ns]
 RATE = 100  # commands per second
 LOW, HIGH = -3.0, 3.0  # of the action
+MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period; where a test sets the limit
 ROBOT: dict[str, Any] = {
     'sim.real_time': True,
     'sim.state_latency': 0.01,
@@ -239,3 +250,15 @@ def in_flight(
         ):
             graph.nodes[name].wait_for_output(begun, 120.0)
         yield Flight(graph, probe, folder)
+
+
+@contextlib.contextmanager
+def in_flight_through(
+    between: Callable[[], Wire],
+    folder: Path,
+    overrides: Mapping[str, Mapping[str, Any]],
+    remaps: Remaps,
+) -> Iterator[tuple[Flight, Wire]]:
+    """The same, with something that may lie between two of its nodes."""
+    with in_flight(folder, overrides, remaps) as flight, contextlib.closing(between()) as wire:
+        yield flight, wire

@@ -21,6 +21,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from std_msgs.msg import Float64MultiArray
 
 from mbrl_bringup.testing_real_time import (
+    MAX_RATE,
     PERIOD,
     Flight,
     assert_safe,
@@ -38,8 +39,6 @@ from mbrl_msgs.msg import Command, ControllerStatus, Goal
 from mbrl_msgs.srv import SetGoal, SetMode
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 
 
 @pytest.fixture(scope='module')

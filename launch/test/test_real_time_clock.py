@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from mbrl_bringup.testing import run_episodes, running
-from mbrl_bringup.testing_real_time import OVERRIDES as SHIPPED
 from mbrl_bringup.testing_real_time import (
+    MAX_RATE,
     PERIOD,
     Flight,
     assert_safe,
     assert_within_bounds,
     assert_within_rate,
-    in_flight,
+    in_flight_through,
     overridden,
 )
+from mbrl_bringup.testing_real_time import OVERRIDES as SHIPPED
 from mbrl_bringup.testing_wire import (
     clock_relay,
     honest,
@@ -35,7 +36,6 @@ from mbrl_msgs.msg import Command, ControllerStatus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 OVERRIDES = overridden(
     sim_bridge={'sim.state_rate': 125.0, 'sim.clock_rate': 200.0},
     mpc_controller={
@@ -69,12 +69,9 @@ class Wires:
 
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flight, Wires]]:
-    with in_flight(tmp_path_factory.mktemp('run'), OVERRIDES, RAW) as flight:
-        wires = Wires()
-        try:
-            yield flight, wires
-        finally:
-            wires.close()
+    folder = tmp_path_factory.mktemp('run')
+    with in_flight_through(Wires, folder, OVERRIDES, RAW) as both:
+        yield both
 
 
 @pytest.fixture

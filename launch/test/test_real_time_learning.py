@@ -15,11 +15,12 @@ import pytest
 from mbrl_bringup.testing_real_time import (
     HIGH,
     LOW,
+    MAX_RATE,
     Flight,
     assert_plans_end,
     assert_within_bounds,
     assert_within_rate,
-    in_flight,
+    in_flight_through,
     overridden,
 )
 from mbrl_bringup.testing_wire import Answer, PlannerRelay
@@ -38,7 +39,6 @@ from mbrl_msgs.srv import Evaluate, PlanActions, Retrain
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 HORIZON = 20  # control periods: 0.8 s
 OVERRIDES = overridden(
     planner={'planner.horizon': HORIZON},
@@ -50,12 +50,10 @@ OVERRIDES = overridden(
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flight, PlannerRelay]]:
     folder = tmp_path_factory.mktemp('run')
-    with in_flight(folder, OVERRIDES, {'planner': [PlannerRelay.REMAP]}) as flight:
-        relay = PlannerRelay()
-        try:
-            yield flight, relay
-        finally:
-            relay.close()
+    with in_flight_through(
+        PlannerRelay, folder, OVERRIDES, {'planner': [PlannerRelay.REMAP]}
+    ) as both:
+        yield both
 
 
 @pytest.fixture

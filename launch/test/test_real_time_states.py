@@ -11,6 +11,7 @@ import pytest
 from sensor_msgs.msg import JointState
 
 from mbrl_bringup.testing_real_time import (
+    MAX_RATE,
     PERIOD,
     RATE,
     Flight,
@@ -18,7 +19,7 @@ from mbrl_bringup.testing_real_time import (
     assert_safe,
     assert_within_bounds,
     assert_within_rate,
-    in_flight,
+    in_flight_through,
     overridden,
 )
 from mbrl_bringup.testing_wire import (
@@ -40,7 +41,6 @@ from mbrl_msgs.msg import Command, ControllerStatus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MAX_RATE = 60.0  # of an action [1/s]: 2.4 in a control period
 TIMEOUT = 0.3  # [s]
 FAR = 25.0  # m: no rail is so long
 EDGE = 10.0  # m: beyond, the robot must not be
@@ -60,12 +60,9 @@ RAW = {'sim_bridge': [('joint_states', 'joint_states_raw')]}
 
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flight, Relay]]:
-    with in_flight(tmp_path_factory.mktemp('run'), OVERRIDES, RAW) as flight:
-        relay = joint_state_relay()
-        try:
-            yield flight, relay
-        finally:
-            relay.close()
+    folder = tmp_path_factory.mktemp('run')
+    with in_flight_through(joint_state_relay, folder, OVERRIDES, RAW) as both:
+        yield both
 
 
 @pytest.fixture
