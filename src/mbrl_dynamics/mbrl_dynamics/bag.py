@@ -2,8 +2,9 @@
 
 While an episode runs, each transition is one unchunked record, handed to the operating system
 before it is acknowledged: a killed process loses none. When the episode has ended, the file is
-rewritten with chunks and an index, and replaces itself in one step. A file that a crash cut off is
-finished the same way at the next start.
+rewritten with chunks and an index, and replaces itself in one step: whoever reads it meanwhile has
+the same transitions before and after. A file that a crash cut off is finished the same way at the
+next start.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mcap.reader import make_reader
 from mcap.well_known import MessageEncoding, Profile, SchemaEncoding
 from mcap.writer import CompressionType, Writer
 
+from mbrl_common.files import replaced
 from mbrl_dynamics.bag_blocks import MAGIC, UNREADABLE, Walk
 from mbrl_dynamics.bag_columns import TransitionDecoder, widths
 from mbrl_dynamics.bag_schema import SCHEMA, SCHEMA_NAME, TOPIC, encode_cdr
@@ -31,7 +33,6 @@ from mbrl_dynamics.transitions import Transitions
 log = logging.getLogger(__name__)
 
 DAMAGED = '.damaged'
-_PARTIAL = '.partial'
 _SMALLEST = 2 * len(MAGIC) + 9 + 20  # magic, footer, magic
 _NAME = re.compile(r'episode_(\d{5,})(?:_(\d+))?\.mcap')
 
@@ -107,20 +108,13 @@ def repair(path: Path) -> bool:
     """
     if _is_finished(path):
         return False
-    partial = path.with_name(path.name + _PARTIAL)
-    try:
+    with replaced(path, durable=True) as partial:
         with partial.open('wb') as file:
             lost = _rewrite(path, file)
-            file.flush()
-            os.fsync(file.fileno())
         if lost:
             damaged = path.with_name(path.name + DAMAGED)
             shutil.copyfile(path, damaged)
             log.warning('%s: %d bytes could not be read; kept as %s', path, lost, damaged)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
     return True
 
 

@@ -1,7 +1,8 @@
 """The learner: takes transitions, says when to train, hands out jobs and takes their outcome.
 
-It holds no thread and no process: whoever owns it runs :func:`mbrl_dynamics.training.fit` where it
-likes. So a run in one process and the node ``dynamics`` learn the same from the same data.
+It trains in no thread or process of its own: whoever owns it runs
+:func:`mbrl_dynamics.training.fit` where it likes. So a run in one process and the node ``dynamics``
+learn the same from the same data.
 """
 
 from __future__ import annotations
@@ -188,6 +189,7 @@ class Learner:
             initial=None if from_scratch else self._initial_weights(),
             elites=settings.model.elites,
             limits=settings.limits(),
+            symmetries=settings.symmetries(),
         )
 
     def finish(self, job: TrainingJob, outcome: TrainingOutcome) -> Snapshot | None:
@@ -237,8 +239,13 @@ class Learner:
         self.finish(job, outcome)
         return outcome
 
+    def wait_for_disk(self) -> None:
+        """Wait until the bags of the episodes that have ended are finished."""
+        if self._recorder is not None:
+            self._recorder.wait_for_disk()
+
     def close(self) -> None:
-        """Finish the bags."""
+        """Finish the bags, and wait for that."""
         if self._recorder is not None:
             self._recorder.close()
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from pathlib import Path
 
+from mbrl_common.files import replaced
 from mbrl_dynamics.snapshot import Snapshot, SnapshotError, decode
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r'model_(\d{5,})\.safetensors')
+
+
+def versions_in(folder: Path) -> dict[int, Path]:
+    """The models in a folder, which nothing is done to: version to file, oldest first."""
+    found = {}
+    for path in folder.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match is not None:
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
 
 
 class ModelStore:
@@ -29,12 +39,7 @@ class ModelStore:
 
     def versions(self) -> dict[int, Path]:
         """Version to file, oldest first."""
-        found = {}
-        for path in self.folder.iterdir():
-            match = _NAME.fullmatch(path.name)
-            if match is not None:
-                found[int(match[1])] = path
-        return dict(sorted(found.items()))
+        return versions_in(self.folder)
 
     def save(self, snapshot: Snapshot) -> None:
         """Write a model; a crash leaves it whole or not at all.
@@ -43,16 +48,8 @@ class ModelStore:
             OSError: if it could not be written.
         """
         path = self.folder / f'model_{snapshot.version:05d}.safetensors'
-        partial = path.with_name(path.name + '.partial')
-        try:
-            with partial.open('wb') as file:
-                file.write(snapshot.data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        with replaced(path, durable=True) as partial:
+            partial.write_bytes(snapshot.data)
         for old in list(self.versions().values())[: -self._keep]:
             old.unlink(missing_ok=True)
 

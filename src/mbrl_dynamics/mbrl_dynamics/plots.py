@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mbrl_common.files import replaced
 from mbrl_dynamics.captions import (
     MOST,
     MOST_ROWS,
@@ -46,9 +47,8 @@ def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
     paths = []
     for name, picture in pictures.items():
         paths.append(folder / f'{name}.png')
-        partial = folder / f'{name}.partial.png'
-        picture(evaluation).savefig(partial)
-        partial.replace(paths[-1])
+        with replaced(paths[-1]) as partial:
+            picture(evaluation).savefig(partial, format='png')
     return paths
 
 

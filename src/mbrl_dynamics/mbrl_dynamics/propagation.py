@@ -178,6 +178,23 @@ class Imagined:
             mean = mean[:, 0, :, 0]
         return mean.transpose(0, 1), variance.sqrt().transpose(0, 1)
 
+    def paths(self, problem: int, index: Tensor) -> Tensor:
+        """States of some candidates of one problem, the mean over particles.
+
+        Args:
+            problem: which.
+            index: [C], which candidates of it.
+
+        Returns:
+            [C, H + 1, S].
+        """
+        chosen = self.states[:, :, problem, index]  # [H + 1, G, C, Q, S]
+        if self.weights is None:
+            return chosen.mean((1, 3)).transpose(0, 1)
+        there = self.weights[:, problem, :, :, None] > 0  # [G, 1, Q, 1]
+        total = torch.where(there, chosen, chosen.new_zeros(())).sum((1, 3))
+        return (total / there.sum()).transpose(0, 1)
+
 
 class Propagation:
     """Carries candidates through a model, in one of the ``WAYS``, with any number of particles."""

@@ -12,6 +12,7 @@ from mbrl_dynamics.encoding import Encoding
 from mbrl_dynamics.ensemble import ACTIVATIONS, Architecture
 from mbrl_dynamics.presets import PRESETS
 from mbrl_dynamics.snapshot import Limits
+from mbrl_dynamics.symmetry import Symmetry, closure, parse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +117,11 @@ class TrainingSettings:
         0.0,
         ge=0.0,
         le=1.0,
+    )
+    symmetries: tuple[str, ...] = setting(
+        "symmetries of the robot, each as 'left=right, right=left, yaw=-yaw': transitions are "
+        'learned from as their mirror images, too',
+        (),
     )
     holdout_fraction: float = setting(
         'share of the transitions that is never trained on, to measure the error',
@@ -265,6 +271,10 @@ class DynamicsSettings:
                 "'training.patience' needs held-out data: 'training.holdout_fraction' must be "
                 'above 0'
             )
+        try:
+            self.symmetries()
+        except ValueError as error:
+            problems.append(f"parameter 'training.symmetries': {error}")
         if problems:
             raise SettingsError(problems)
 
@@ -297,3 +307,8 @@ class DynamicsSettings:
     def limits(self) -> Limits:
         """What predictions are kept within."""
         return Limits(self.model.input_clip, self.model.state_low, self.model.state_high)
+
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """What each transition is learned from as, beside itself."""
+        generators = [parse(text, self.task) for text in self.training.symmetries]
+        return tuple(closure(generators, self.task.angle_indices))

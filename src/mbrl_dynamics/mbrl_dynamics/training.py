@@ -23,6 +23,8 @@ from mbrl_dynamics.batches import Batches
 from mbrl_dynamics.ensemble import Architecture, Weights
 from mbrl_dynamics.settings import TrainingSettings
 from mbrl_dynamics.snapshot import NO_LIMITS, Limits, Snapshot, TrainedEnsemble, decode, encode
+from mbrl_dynamics.subnormals import without_subnormals
+from mbrl_dynamics.symmetry import Symmetry
 from mbrl_dynamics.training_data import TrainingData, prepare
 from mbrl_dynamics.transitions import Transitions
 from mbrl_dynamics.updates import make_updates
@@ -68,6 +70,7 @@ class TrainingJob:
         initial: bytes of the snapshot to go on from; None: new random weights.
         elites: members that are to predict; 0: all.
         limits: what predictions are kept within.
+        symmetries: whose images of the transitions are learned from as well.
     """
 
     architecture: Architecture
@@ -79,6 +82,7 @@ class TrainingJob:
     initial: bytes | None = None
     elites: int = 0
     limits: Limits = NO_LIMITS
+    symmetries: tuple[Symmetry, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +140,7 @@ def fit(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), without_subnormals():
             return _Fit(job, report, cancelled).run()
     finally:
         torch.set_num_threads(threads)
@@ -192,7 +196,7 @@ class _Fit:
         self._weights = Weights.initial(job.architecture, generator)
         if job.initial is not None:
             self._weights = decode(job.initial)[0].weights
-        data = prepare(transitions, job.architecture, settings, generator)
+        data = prepare(transitions, job.architecture, settings, generator, job.symmetries)
         if data is None:
             return self._failed(
                 TrainingError.DIVERGED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from mbrl_dynamics.holdout import held_out
 from mbrl_dynamics.normalizer import Normalizer
 from mbrl_dynamics.relative_error import relative_error
 from mbrl_dynamics.settings import TrainingSettings
+from mbrl_dynamics.symmetry import Symmetry, with_images
 from mbrl_dynamics.transitions import Transitions
 
 LARGEST_EVALUATION = 2000  # held-out transitions that losses and errors are measured on
@@ -95,6 +97,7 @@ def prepare(
     architecture: Architecture,
     settings: TrainingSettings,
     generator: torch.Generator,
+    symmetries: Sequence[Symmetry] = (),
 ) -> TrainingData | None:
     """Make training data of transitions; None if their scaling is not finite.
 
@@ -103,31 +106,40 @@ def prepare(
         architecture: what the networks see and predict.
         settings: how much is held out, and how much noise is added.
         generator: of the noise.
+        symmetries: whose images are learned from as well; reward and end are those of the original.
     """
     encoding = architecture.encoding
     state, action = windows(transitions, encoding.history)
-    inputs = encoding.inputs(state, action)
-    targets = encoding.targets(transitions.state, transitions.next_state)
-    if architecture.learns_reward:
-        targets = np.concatenate([targets, transitions.reward[:, None]], axis=1)
-    ends = None
-    if architecture.learns_termination:
-        ends = torch.from_numpy(transitions.terminated[:, None].astype(np.float32))
-    measured = held_out_of(transitions, settings)
-    train = ~measured
-    measured = np.flatnonzero(measured)
+    mask = held_out_of(transitions, settings)
+    measured = np.flatnonzero(mask)
     measured = measured[:: max(1, -(-len(measured) // LARGEST_EVALUATION))]
-    input_scaling, target_scaling = Normalizer.fit(inputs[train]), Normalizer.fit(targets[train])
+
+    def part(
+        rows: np.ndarray, maps: Sequence[Symmetry]
+    ) -> tuple[np.ndarray, np.ndarray, torch.Tensor | None]:
+        states = [state[rows], transitions.state[rows], transitions.next_state[rows]]
+        (seen, start, reached), done = with_images(maps, states, action[rows])
+        targets = encoding.targets(start, reached)
+        times = len(maps) + 1
+        if architecture.learns_reward:
+            reward = np.tile(transitions.reward[rows], times)
+            targets = np.concatenate([targets, reward[:, None]], axis=1)
+        ends = None
+        if architecture.learns_termination:
+            ended = np.tile(transitions.terminated[rows], times)
+            ends = torch.from_numpy(ended[:, None].astype(np.float32))
+        return encoding.inputs(seen, done), targets, ends
+
+    inputs, targets, ends = part(np.flatnonzero(~mask), symmetries)
+    held_out_inputs, held_out_targets, held_out_ends = part(measured, ())
+    input_scaling, target_scaling = Normalizer.fit(inputs), Normalizer.fit(targets)
     if not np.isfinite([*input_scaling.std, *target_scaling.std]).all():
         return None
 
     def scaled(normalizer: Normalizer, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(normalizer.normalize(values)).float()
 
-    train_inputs, train_targets = (
-        scaled(input_scaling, inputs[train]),
-        scaled(target_scaling, targets[train]),
-    )
+    train_inputs, train_targets = scaled(input_scaling, inputs), scaled(target_scaling, targets)
     if settings.noise > 0:
         for values in (train_inputs, train_targets):
             values.add_(torch.randn(values.shape, generator=generator), alpha=settings.noise)
@@ -137,11 +149,11 @@ def prepare(
         architecture,
         train_inputs,
         train_targets,
-        None if ends is None else ends[train],
+        ends,
         input_scaling,
         target_scaling,
-        scaled(input_scaling, inputs[measured]),
-        scaled(target_scaling, targets[measured]),
-        None if ends is None else ends[measured],
+        scaled(input_scaling, held_out_inputs),
+        scaled(target_scaling, held_out_targets),
+        held_out_ends,
         change[:, predicted],
     )

@@ -98,12 +98,22 @@ class Bench:
         return self.node
 
     def send(self, *transitions: Transition) -> msg.TransitionAck:
-        """Send transitions, and return the answer to the last."""
-        expected = len(self.acks) + len(transitions)
-        for transition in transitions:
-            self.probe.publish('transition', msg.Transition, to_message(transition), RECORD)
-        self.probe.wait_until(lambda: len(self.acks) >= expected, 10.0, 'acknowledgements')
-        return self.acks[-1]
+        """Send transitions, and again every 2 s until the last is acknowledged, as a controller
+        does: a node that was started anew may not be known yet. Returns that acknowledgement."""
+        before, last = len(self.acks), transitions[-1]
+
+        def find() -> Any:
+            for ack in self.acks[before:]:
+                if ack.session == last.session and ack.next_sequence > last.sequence:
+                    return ack
+            return None
+
+        for _ in range(5):
+            for transition in transitions:
+                self.probe.publish('transition', msg.Transition, to_message(transition), RECORD)
+            with contextlib.suppress(TimeoutError):
+                return self.probe.wait_until(find, 2.0)
+        raise TimeoutError(f'{len(self.acks) - before} acknowledgements in 10 s')
 
     def wait_for_model(self, version: int) -> msg.ModelSnapshot:
         """The model of a version, once it is there."""
@@ -172,6 +182,45 @@ def test_an_episode_is_stored_acknowledged_and_learned_from(
         assert b.node.stop() == 0
     for ours, number in zip(read_folder(tmp_path / 'data'), range(28)):
         assert_same(ours, make_transition(number))
+
+
+STALL = """
+import os, time
+
+def fsync(descriptor):
+    while os.path.exists(os.environ['STALL']):
+        time.sleep(0.01)
+    real(descriptor)
+
+real, os.fsync = os.fsync, fsync
+"""
+
+
+def test_a_disk_that_stalls_at_an_episodes_end_keeps_no_answer_back(
+    tmp_path: Path, make_transition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'sitecustomize.py').write_text(STALL)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
+    stall = tmp_path / 'stall'
+    monkeypatch.setenv('STALL', str(stall))
+    stall.touch()
+    with bench(tmp_path / 'run', **NO_TRAINING) as b:
+        data = tmp_path / 'run' / 'data'
+        ack = b.send(*episode(make_transition))
+        assert ack.next_sequence == ack.dataset_size == 20
+        partial = data / 'episode_00000.mcap.partial'
+        b.probe.wait_until(partial.exists, 10.0, 'the bag to be finished')
+        ack = b.send(*episode(make_transition, 1))
+        assert ack.next_sequence == ack.dataset_size == 40
+        b.wait_for_status(dataset_size=40)
+        response = b.probe.call('dynamics/retrain', Retrain, Retrain.Request())
+        assert response.error_code == TrainingError.DATASET_TOO_SMALL
+        assert partial.exists() and not any(map(is_whole, bags(data)))
+        assert [t.sequence for t in read_folder(data)] == list(range(40))
+        stall.unlink()
+        b.probe.wait_until(lambda: all(map(is_whole, bags(data))), 20.0, 'whole bags')
+        assert b.node.stop() == 0
+    assert [t.sequence for t in read_folder(data)] == list(range(40))
 
 
 def test_malformed_transitions_are_refused_with_a_message_and_the_node_goes_on(
@@ -298,8 +347,8 @@ def test_the_bag_that_a_kill_cut_off_is_whole_after_the_next_start_which_says_so
 
     with bench(tmp_path, **NO_TRAINING) as b:
         b.send(*[make_transition(number, length=5) for number in range(8)])
+        b.probe.wait_until(lambda: whole() == [True, False], 20.0, 'the first bag to be finished')
         b.node.kill()
-        assert whole() == [True, False]
         (cut,) = [path for path in bags(tmp_path / 'data') if not is_whole(path)]
         b.start()
         assert whole() == [True, True]
@@ -378,7 +427,7 @@ def test_a_full_disk_is_reported_and_recording_goes_on_when_there_is_room(
         for transition in unstored:
             b.probe.publish('transition', msg.Transition, to_message(transition), RECORD)
         status = b.wait_for_status(write_errors=10)
-        assert status.dataset_size == 40 and len(b.acks) == 40
+        assert status.dataset_size == 40 and b.acks[-1].next_sequence == 40
         assert 'transitions are not stored, from 40 on' in b.node.output()
         diagnostics = b.probe.wait_for('/diagnostics', DiagnosticArray).status[0]
         assert (diagnostics.level, diagnostics.message) == (

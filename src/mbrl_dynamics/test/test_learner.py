@@ -168,6 +168,7 @@ def test_a_new_start_takes_what_is_new_of_each_sender_and_nothing_twice(
     for number in range(30):
         before.add(make_transition(number))
         before.add(make_transition(number, robot='other', session=number // 10))
+    before.wait_for_disk()
     copied = EpisodeBag(tmp_path / 'data', 77)  # as if a file had been copied into it
     for number in (29, 31, 31, 5, 32):
         copied.write(make_transition(number))
@@ -206,6 +207,7 @@ def test_a_run_goes_on_where_it_was_even_from_a_crash(
         for learner in (alone, before):
             if learner.add(make_transition(number)).training_due:
                 learner.train()
+    before.wait_for_disk()
     after = Learner(settings, tmp_path)  # the one before was never closed
     assert after.dataset_size == 25 and after.episodes == 2
     assert after.snapshot == before.snapshot is not None
@@ -226,6 +228,7 @@ def test_a_training_that_a_crash_took_is_due_again(
     for number in range(20):
         before.add(make_transition(number))
     expected = before.job()
+    before.wait_for_disk()
     after = Learner(make_settings(), tmp_path)
     assert after.training_due
     assert_same_job(after.job(), expected)
@@ -246,6 +249,7 @@ def test_a_folder_of_another_task_is_refused(
     for number in range(20):
         learner.add(make_transition(number))
     learner.train()
+    learner.wait_for_disk()
     other = {'task__state': ['a.position', 'b.position'], 'task__angles': []}
     settings = make_settings(**other)
     with pytest.raises(FolderError, match=r'does not fit the task.*state has shape \(4,\)'):
@@ -263,6 +267,7 @@ def test_a_bad_bag_and_a_bad_model_are_passed_over_and_counted(
     for number in range(40):
         if learner.add(make_transition(number)).training_due:
             learner.train()
+    learner.wait_for_disk()
     bag = tmp_path / 'data' / 'episode_00000.mcap'
     bag.write_bytes(b'\x89MCAP0\r\n' + b'\xff' * 500 + b'\x89MCAP0\r\n')
     (tmp_path / 'models' / 'model_00002.safetensors').write_bytes(b'bad')
@@ -281,6 +286,7 @@ def test_another_architecture_begins_with_new_weights(
     for number in range(20):
         learner.add(make_transition(number))
     learner.train()
+    learner.wait_for_disk()
     wider = Learner(make_settings(model__hidden=[24]), tmp_path)
     assert wider.version == 1
     assert wider.job().initial is None

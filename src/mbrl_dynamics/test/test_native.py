@@ -203,3 +203,15 @@ def test_kernels_of_another_time_are_not_called(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(native, 'INTERFACE', -1)
     with pytest.raises(ImportError, match='run `make build`'):
         native.load('portable')
+
+
+def test_numbers_too_small_to_be_fast_are_zero_in_a_training_alone(kernels: ctypes.CDLL) -> None:
+    weights = Weights(Architecture(Encoding(1, 1, ()), 1, (1,), 'relu', probabilistic=False))
+    inputs, targets = torch.zeros(1, 2), torch.full((1, 1), 1e-20)  # so is the gradient: -2e-20
+    training = MemberTraining(kernels, weights, inputs, targets, None, (0.0,))
+    training.train(0, torch.zeros(1, 1, dtype=torch.long), np.array([1e-3]), 0)
+    mean, square = training._kept[1:3]
+    assert mean is not None and square is not None
+    assert mean[mean != 0.0].tolist() == pytest.approx([-2e-21])
+    assert not square.any()  # of 4e-43
+    assert np.float32(1e-40) * np.float32(1.0) != 0.0

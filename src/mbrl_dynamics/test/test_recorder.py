@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 
 from mbrl_dynamics import recorder as module
-from mbrl_dynamics.bag import bags, read_arrays
+from mbrl_dynamics.bag import EpisodeBag, bags, read_arrays
 from mbrl_dynamics.recorder import Recorder, announced
 from mbrl_dynamics.transition import Transition
 from mbrl_dynamics.transitions import Transitions
@@ -129,6 +131,7 @@ def test_the_bag_of_a_session_that_crashed_is_finished_when_its_robot_begins_ano
     of_a, of_b = bags(tmp_path)
     with caplog.at_level(logging.INFO):
         write('/a', 3, 0)
+        recorder.wait_for_disk()
         assert is_whole(of_a) and not is_whole(of_b)
         write('/a', 3, 1)
         write('/a', 1, 5)  # it was still under way
@@ -141,12 +144,106 @@ def test_the_bag_of_a_session_that_crashed_is_finished_when_its_robot_begins_ano
     assert stored_for_others(tmp_path) == {1: {*range(6)}, 2: {*range(5)}, 3: {*range(3)}}
 
 
+def test_a_disk_that_stalls_keeps_back_no_transition_but_the_end(
+    tmp_path: Path, make_transition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalls, goes_on = threading.Event(), threading.Event()
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        stalls.set()
+        goes_on.wait(20.0)
+        real(descriptor)
+
+    monkeypatch.setattr(os, 'fsync', fsync)
+    recorder = Recorder(tmp_path)
+    for number in range(45):  # two episodes end
+        assert recorder.write(make_transition(number))
+    assert stalls.wait(20.0) and not goes_on.is_set()
+    paths = bags(tmp_path)
+    assert [is_whole(path) for path in paths] == [False, False, False]
+    assert [len(read_arrays(path)) for path in paths] == [20, 20, 5]
+    closing = threading.Thread(target=recorder.close)
+    closing.start()
+    closing.join(0.3)
+    assert closing.is_alive() and not any(map(is_whole, paths))
+    goes_on.set()
+    closing.join(20.0)
+    assert not closing.is_alive() and recorder.errors == 0
+    assert stored_for_others(tmp_path) == {make_transition(0).session: set(range(45))}
+
+
+def test_a_bag_can_be_read_at_every_moment_while_it_is_finished(
+    tmp_path: Path, make_transition: Make
+) -> None:
+    recorder = Recorder(tmp_path)
+    reads = 0
+    for number in range(1000):
+        assert recorder.write(make_transition(number))
+        if number % 20 == 19:
+            path = tmp_path / f'episode_{number // 20:05d}.mcap'
+            whole = False
+            while not whole:
+                whole = is_whole(path)
+                expected = list(range(number - 19, number + 1))
+                assert read_arrays(path).sequence.tolist() == expected
+                reads += 1
+    assert reads > 50, 'it was read in both forms'
+    recorder.close()
+    assert stored_for_others(tmp_path) == {make_transition(0).session: set(range(1000))}
+
+
+def test_what_ends_without_close_is_finished_all_the_same(tmp_path: Path) -> None:
+    script = tmp_path / 'record.py'
+    script.write_text(RECORD.replace('itertools.count()', 'range(14)'))
+    folder = tmp_path / 'data'
+    subprocess.run([sys.executable, str(script), str(folder), '1'], check=True, capture_output=True)
+    assert [is_whole(path) for path in bags(folder)] == [True, True]
+    assert stored_for_others(folder) == {1: set(range(14))}
+
+
+def test_closed_it_takes_no_more(tmp_path: Path, make_transition: Make) -> None:
+    recorder = Recorder(tmp_path)
+    assert recorder.write(make_transition(0))
+    recorder.close()
+    with pytest.raises(RuntimeError, match='its recorder is closed'):
+        recorder.write(make_transition(1))
+    recorder.close()
+    recorder.wait_for_disk()
+    assert stored_for_others(tmp_path) == {make_transition(0).session: {0}}
+
+
+def test_whatever_keeps_a_bag_from_being_finished_is_told_and_the_next_one_is_finished(
+    tmp_path: Path,
+    make_transition: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: EpisodeBag) -> None:
+        raise MemoryError
+
+    recorder = Recorder(tmp_path)
+    with monkeypatch.context() as without_memory:
+        without_memory.setattr(EpisodeBag, 'finish', fail)
+        for number in range(20):
+            assert recorder.write(make_transition(number))
+        recorder.wait_for_disk()
+    first = tmp_path / 'episode_00000.mcap'
+    assert recorder.errors == 1 and f'{first}: has no index yet: MemoryError()' in caplog.text
+    for number in range(20, 40):
+        assert recorder.write(make_transition(number))
+    recorder.close()
+    assert recorder.errors == 1
+    assert stored_for_others(tmp_path) == {make_transition(0).session: set(range(40))}
+
+
 def test_all_is_loaded_in_order_with_the_place_it_comes_from(
     tmp_path: Path, make_transition: Make
 ) -> None:
     recorder = Recorder(tmp_path)
     for number in range(50):
         assert recorder.write(make_transition(number))
+    recorder.wait_for_disk()
     loaded = list(Recorder(tmp_path).load())  # the third bag is still being written
     assert [path.name for path, _ in loaded] == [f'episode_0000{n}.mcap' for n in range(3)]
     everything = Transitions.concatenate(part for _, part in loaded)
@@ -159,6 +256,7 @@ def test_a_bag_that_cannot_be_read_is_passed_over_and_counted(
     recorder = Recorder(tmp_path)
     for number in range(60):
         recorder.write(make_transition(number))
+    recorder.wait_for_disk()
     damaged = tmp_path / 'episode_00001.mcap'
     content = bytearray(damaged.read_bytes())
     content[3000] ^= 1
@@ -178,6 +276,7 @@ def test_a_full_disk_loses_nothing_and_recording_goes_on_when_there_is_room(
     recorder = Recorder(tiny_disk / 'data')
     number = 0
     while recorder.write(make_transition(number, length=30)):
+        recorder.wait_for_disk()  # a bag that is being finished takes room for a moment
         number += 1
         assert number < 10_000
     assert number > 30, 'an episode must have ended'
@@ -196,6 +295,7 @@ def test_a_full_disk_loses_nothing_and_recording_goes_on_when_there_is_room(
     ballast.unlink()
     for each in range(number, number + 70):
         assert recorder.write(make_transition(each, length=30))
+        recorder.wait_for_disk()
     assert caplog.text.count(f'stored again, from {number} on') == 1
     assert stored() == list(range(number + 70))
     recorder.close()
@@ -213,6 +313,7 @@ def test_a_bag_that_ended_without_room_gets_its_index_when_there_is_some(
         recorder.write(make_transition(number))
     small_disk(first.stat().st_size + 300)  # enough for a message, and not for an index
     assert recorder.write(make_transition(19))
+    recorder.wait_for_disk()
     assert recorder.errors == 1
     assert len(read_arrays(first)) == 20
     with first.open('rb') as file, contextlib.suppress(Exception):
@@ -220,6 +321,7 @@ def test_a_bag_that_ended_without_room_gets_its_index_when_there_is_some(
     small_disk(-1)
     for number in range(20, 40):
         recorder.write(make_transition(number))
+    recorder.wait_for_disk()
     assert stored_for_others(tmp_path) == {make_transition(0).session: set(range(40))}
     assert recorder.errors == 1
 

@@ -67,11 +67,19 @@ class Owner:
         return self.evaluations.pop(0)
 
 
-@pytest.fixture
-def owner() -> Iterator[Owner]:
+@pytest.fixture(scope='module')
+def shared() -> Iterator[Owner]:
     made = Owner()
     yield made
     made.worker.close()
+
+
+@pytest.fixture
+def owner(shared: Owner) -> Owner:
+    """The owner of a worker that is idle, and may have been used: it was made to be."""
+    shared.progress.clear()
+    shared.evaluations.clear()
+    return shared
 
 
 def test_it_gives_the_bytes_that_this_process_gives(

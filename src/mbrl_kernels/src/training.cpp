@@ -10,6 +10,7 @@
 #include "losses.h"
 #include "network.h"
 #include "product.h"
+#include "subnormals.h"
 
 namespace mbrl {
 namespace {
@@ -149,6 +150,7 @@ MBRL_EXPORT void mbrl_train(const MbrlNetwork *network, const MbrlOptimiser *opt
                             const int64_t *indices, const double *rates, int64_t done,
                             float *losses) {
   using namespace mbrl;
+  const WithoutSubnormals here;
   thread_local Workspace work;
   const Member weights(*network, optimiser->weights, network->members, member);
   const Member mean(*network, optimiser->mean, network->members, member);
