@@ -31,6 +31,7 @@ T = TypeVar('T')
 EXIT_BAD_PARAMETERS = 2
 EXIT_WITH_PARENT = 'MBRL_EXIT_WITH_PARENT'
 REST_PERIOD = 0.02  # s between looks at what is not on a node's hot path
+_EARLIEST = 0.9 * REST_PERIOD  # a beat that comes a little early is a rest all the same
 _PR_SET_PDEATHSIG = 1
 _OWN = ('use_sim_time', 'start_type_description_service')
 
@@ -174,10 +175,12 @@ def spin(
             executor.spin_once(timeout_sec=0.5)
             continue
         hot_path.spin_once(REST_PERIOD)
-        late = time.monotonic() - look_after
-        if late >= 0 and (hot_path.take_rest() or late >= REST_PERIOD):
+        # A rest is over with the next message: what takes a while begins when the loop has nothing
+        # to do for long, and not just before its next beat.
+        rests, now = hot_path.take_rest(), time.monotonic()
+        if now >= look_after and (rests or now >= look_after + REST_PERIOD):
             executor.spin_once(timeout_sec=0)
-            look_after = time.monotonic() + REST_PERIOD
+            look_after = max(now + _EARLIEST, time.monotonic() + REST_PERIOD / 2)
 
 
 def _descriptor(leaf: Setting) -> ParameterDescriptor:
