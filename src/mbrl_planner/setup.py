@@ -30,13 +30,16 @@ setup(
             'random_shooting = mbrl_planner.random_shooting:RandomShooting',
         ],
         'mbrl_planner.objectives': [
+            'baoding_pddm = mbrl_planner.objectives.baoding:baoding_pddm',
             'cartpole_swingup = mbrl_planner.objectives.cartpole:cartpole_swingup',
+            'cube_pddm = mbrl_planner.objectives.cube:cube_pddm',
             'distance = mbrl_planner.objectives.distance:distance',
             'inverted_double_pendulum = '
             'mbrl_planner.objectives.double_pendulum:inverted_double_pendulum',
             'progress = mbrl_planner.objectives.progress:progress',
             'quadratic = mbrl_planner.objectives.quadratic:quadratic',
             'tracking = mbrl_planner.objectives.tracking:tracking',
+            'valve_pddm = mbrl_planner.objectives.valve:valve_pddm',
         ],
     },
 )

@@ -21,14 +21,17 @@ setup(
     entry_points={
         'console_scripts': ['sim_bridge = mbrl_sim_bridge.sim_bridge_node:main'],
         'mbrl_sim_bridge.environments': [
+            'baoding_pddm = mbrl_sim_bridge.environments.baoding_pddm:BaodingPddm',
             'cartpole_pets = mbrl_sim_bridge.environments.cartpole_pets:CartpolePets',
             'cliff = mbrl_sim_bridge.environments.cliff:Cliff',
+            'cube_pddm = mbrl_sim_bridge.environments.cube_pddm:CubePddm',
             'gymnasium = mbrl_sim_bridge.environments.gymnasium_mujoco:GymnasiumEnvironment',
             'half_cheetah_pets = mbrl_sim_bridge.environments.pets:half_cheetah_pets',
             'mjcf = mbrl_sim_bridge.environments.mjcf:MjcfEnvironment',
             'point_maze = mbrl_sim_bridge.environments.point_maze:PointMaze',
             'pusher_pets = mbrl_sim_bridge.environments.pets:pusher_pets',
             'reacher_pets = mbrl_sim_bridge.environments.pets:reacher_pets',
+            'valve_pddm = mbrl_sim_bridge.environments.valve_pddm:ValvePddm',
         ],
     },
 )

@@ -9,6 +9,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 
 from mbrl_common.messages import from_field, nanoseconds, to_field
+from mbrl_common.task import TaskSettings
 from mbrl_dynamics.transition import Transition
 from mbrl_mpc.ports import PlanFailure
 from mbrl_mpc.series import EpisodesGoal, Summary
@@ -64,7 +65,7 @@ def plan_request_message(plan_id: int, request: PlanRequest, stamp: Time) -> Pla
 
 
 def plan_from_response(
-    response: PlanActions.Response, state_dim: int, action_dim: int, plan_id: int | None = None
+    response: PlanActions.Response, task: TaskSettings, plan_id: int | None = None
 ) -> PlanResult | PlanFailure:
     """The planner's answer from its message; one that cannot be followed is no plan, nor is one of
     another number than ``plan_id``, if that is given."""
@@ -73,13 +74,10 @@ def plan_from_response(
             return PlanFailure(response.error_code)
         except ValueError:  # of a newer planner
             return PlanFailure.PLANNING_FAILED
-    plan = response.plan
-    if plan_id is not None and plan.id != plan_id:
-        return PlanFailure.PLANNING_FAILED
-    if (plan.state_dim, plan.action_dim) != (state_dim, action_dim) or plan.horizon < 1:
+    if why_not_followed(response.plan, task, plan_id):
         return PlanFailure.PLANNING_FAILED
     try:
-        result = _plan_result(plan)
+        result = _plan_result(response.plan)
     except ValueError:  # an array that does not fit the dimensions
         return PlanFailure.PLANNING_FAILED
     numbers = (
@@ -91,6 +89,28 @@ def plan_from_response(
     )
     finite = all(np.isfinite(values).all() for values in numbers)
     return result if finite else PlanFailure.PLANNING_FAILED
+
+
+def why_not_followed(plan: msg.Plan, task: TaskSettings, plan_id: int | None = None) -> str:
+    """What of a plan's head does not fit the task or the question, for people; empty: all does."""
+    if plan_id is not None and plan.id != plan_id:
+        return f'the planner answers with plan {plan.id}; {plan_id} was asked for'
+    if (plan.state_dim, plan.action_dim) != (task.state_dim, task.action_dim) or plan.horizon < 1:
+        return (
+            f'the plan has {plan.horizon} steps, of {plan.state_dim} entries of state and '
+            f'{plan.action_dim} of action; task {task.name!r} has {task.state_dim} and '
+            f'{task.action_dim}'
+        )
+    if plan.interpolation != msg.Plan.INTERPOLATION_ZERO_ORDER_HOLD:  # what PlanTrack does
+        return (
+            f'the plan is of interpolation {plan.interpolation}; only actions that hold are known'
+        )
+    if not math.isclose(plan.step, task.control_period, rel_tol=1e-6):
+        return (
+            f"the plan's steps are of {plan.step:g} s, 'task.control_period' of the controller is "
+            f'{task.control_period:g} s; do planner and controller have the same parameter file?'
+        )
+    return ''
 
 
 def _plan_result(plan: msg.Plan) -> PlanResult:

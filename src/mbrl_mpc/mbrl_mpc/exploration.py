@@ -10,12 +10,14 @@ goes with the next:
   than brown), here mapped to uniform by its distribution function instead of clipped;
 - *walk*, a random walk that is reflected at the bounds, for robots that cannot follow a jump: from
   one step to the next an action changes by at most ``stride`` times its range, by any amount up to
-  that with the same probability.
+  that with the same probability. It may begin at a given action (a hand's grip, that random
+  postures would lose at once), and is then uniform only after a while.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -40,6 +42,7 @@ def exploration(
     colour: float = 1.0,
     stride: float = 0.1,
     max_steps: int = LONGEST_SERIES,
+    start: Sequence[float] = (),
 ) -> np.ndarray:
     """The action of one step of an episode.
 
@@ -53,6 +56,7 @@ def exploration(
         colour: coloured: the exponent beta.
         stride: walk: largest change from one step to the next, as a part of ``high - low``.
         max_steps: coloured: length of the episode, which sets the lowest frequency.
+        start: walk: action of step 0, within the bounds; empty: anywhere.
 
     Returns:
         float64 of shape [action_dim], within the bounds.
@@ -63,6 +67,9 @@ def exploration(
     if kind == 'walk':
         number, place = divmod(step, WALK_PART)
         free = _free_walk(stride, len(low), seed, episode, number)[place]
+        if len(start):
+            began = _free_walk(stride, len(low), seed, episode, 0)[0]
+            free = free - began + (np.asarray(start) - low) / (high - low)
         # Folding keeps each step within its bound, and what is uniform uniform.
         return np.clip(low + (high - low) * np.abs(free - 2 * np.round(free / 2)), low, high)
     if kind == 'coloured':
@@ -77,7 +84,7 @@ def exploration(
     return random.uniform(low, high)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=64)  # several episodes at once, in threads
 def _series(colour: float, width: int, length: int, seed: int) -> np.ndarray:
     """Uniform numbers from 0 to 1 [length, width], correlated along the first dimension."""
     generator = torch.Generator().manual_seed(seed)
@@ -87,7 +94,7 @@ def _series(colour: float, width: int, length: int, seed: int) -> np.ndarray:
     return series
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=64)  # several episodes at once, in threads
 def _free_walk(stride: float, width: int, seed: int, episode: int, number: int) -> np.ndarray:
     """One part of a walk without bounds [WALK_PART, width], in units of the range."""
     random = np.random.default_rng(derive_seed(seed, 'explore_walk', episode, number))

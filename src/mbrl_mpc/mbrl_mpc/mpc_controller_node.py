@@ -23,6 +23,7 @@ from mbrl_mpc.episodes_action import EpisodesAction
 from mbrl_mpc.lockstep_states import LockstepStates
 from mbrl_mpc.outbox import Outbox
 from mbrl_mpc.pilot import Pilot
+from mbrl_mpc.plan_display import PlanDisplay
 from mbrl_mpc.ports import End, Phase, Source
 from mbrl_mpc.realtime import RealtimeSession
 from mbrl_mpc.requests import Requests
@@ -77,6 +78,7 @@ class MpcController(LifecycleNode):
         )
         self._resets = make_resets(self, self.settings, self._on_reset)
         Requests(self, self._pilot, lambda: self._session, self._on_refused_goal)
+        PlanDisplay(self, self.settings, self._pilot, lambda: self._plan_message)
         self._plan = self.create_publisher(msg.Plan, 'plan', STANDARD)
         self._status = self.create_publisher(msg.ControllerStatus, 'controller_status', LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
@@ -253,13 +255,14 @@ class MpcController(LifecycleNode):
         def answer(response: PlanActions.Response) -> None:
             if self._session is not session or session is None:
                 return
-            plan = conversions.plan_from_response(
-                response, self.settings.task.state_dim, self.settings.task.action_dim, plan_id
-            )
+            plan = conversions.plan_from_response(response, self.settings.task, plan_id)
             if isinstance(plan, PlanResult):
                 self._telemetry.plan_received(plan.planning_time)
                 self._plan_message = response.plan
-            session.on_plan(plan_id, plan, response.error_msg)
+            text = response.error_msg or conversions.why_not_followed(
+                response.plan, self.settings.task, plan_id
+            )
+            session.on_plan(plan_id, plan, text or 'arrays or numbers of the plan are wrong')
 
         self.hot_path.call(self._planner, message, answer)
         self.hot_path.rest()

@@ -28,6 +28,11 @@ LONGEST_HISTORY = 64  # steps that a model may look back
 _RESTING = 1e-24  # what rounding makes of a target at rest, between two states, is no motion
 
 
+def reset_seed_of(seed: int, episode: int) -> int:
+    """Seed of an episode's initial state: of the run's seed and the episode's number alone."""
+    return derive_seed(seed, 'reset', episode)
+
+
 @dataclasses.dataclass
 class EpisodeRecord:
     """What one episode has done so far."""
@@ -112,6 +117,8 @@ class Pilot:
         self._seed = 0
         self._max_steps = settings.task.max_steps
         self.record = EpisodeRecord(0, explore=True)
+        self.observed = False
+        """Whether a state of the episode has been."""
         self._state = np.zeros(settings.task.state_dim)
         self._stamp = 0
         self._action: np.ndarray | None = None
@@ -161,6 +168,7 @@ class Pilot:
         self._max_steps = max_steps or self.task.max_steps
         self._action = self._last = None
         self._predicted = None
+        self.observed = False
         self.step_error = math.nan
         self._past.clear()
         self.drop_plan()
@@ -169,7 +177,7 @@ class Pilot:
     @property
     def reset_seed(self) -> int:
         """Seed of the initial state of the episode begun."""
-        return derive_seed(self._seed, 'reset', self.record.episode)
+        return reset_seed_of(self._seed, self.record.episode)
 
     @property
     def max_steps(self) -> int:
@@ -188,6 +196,12 @@ class Pilot:
         wanted = min(self._history - 1, len(self._past))
         past = list(self._past)[len(self._past) - wanted :]
         return np.array([state for state, _ in past]), np.array([action for _, action in past])
+
+    @property
+    def path(self) -> np.ndarray:
+        """The last states of the episode, [n, state_dim], that observed last at the end: as many
+        as a model may look back, and one more."""
+        return np.array([*(state for state, _ in self._past), self._state])
 
     @property
     def stamp(self) -> int:
@@ -216,6 +230,7 @@ class Pilot:
             self._past.append((self._state, self._action))
         self._state, self._stamp = state, stamp
         self._action = None
+        self.observed = True
 
     def executed(self, action: np.ndarray, predicted: np.ndarray | None = None) -> None:
         """Say what was executed since the state observed last, where that is known only now.
@@ -381,6 +396,7 @@ class Pilot:
             colour=self._robot_settings.exploration_colour,
             stride=self._robot_settings.exploration_stride,
             max_steps=self._max_steps,
+            start=self._control.safe_action,
         )
 
     def _reward(self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> float:

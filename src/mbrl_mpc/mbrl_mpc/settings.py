@@ -8,6 +8,8 @@ from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
 from mbrl_mpc.robot_settings import RobotSettings
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
+from mbrl_planner.settings import check_trace
+from mbrl_planner.trace_settings import TraceSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +91,7 @@ class MpcSettings:
     control: ControlSettings
     realtime: RealtimeSettings
     robot: RobotSettings
+    trace: TraceSettings
     autostart: bool = setting('configure and activate at start', True)
 
     def __post_init__(self) -> None:
@@ -134,3 +137,4 @@ class MpcSettings:
                         f'action, {low} to {high}'
                     ]
                 )
+        check_trace(self.trace, self.task)

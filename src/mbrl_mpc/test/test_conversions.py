@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 
-from mbrl_mpc.conversions import plan_from_response, plan_request_message
+from mbrl_mpc.conversions import plan_from_response, plan_request_message, why_not_followed
 from mbrl_mpc.ports import PlanFailure
 from mbrl_mpc.settings import MpcSettings
+from mbrl_msgs.msg import Plan
 from mbrl_msgs.srv import PlanActions
 from mbrl_planner.conversions import error_code, read_request, write_plan
 from mbrl_planner.plan import (
@@ -48,8 +50,9 @@ def assert_same(got: object, expected: object) -> None:
             np.testing.assert_array_equal(one, other, err_msg=field.name)
 
 
-def test_a_plan_arrives_with_all_that_it_says(planner_settings: PlannerSettings) -> None:
-    result = PlanResult(
+@pytest.fixture
+def result() -> PlanResult:
+    return PlanResult(
         actions=numbers(5, 1),
         state_mean=numbers(6, 4),
         state_std=numbers(6, 4) ** 2,
@@ -64,14 +67,73 @@ def test_a_plan_arrives_with_all_that_it_says(planner_settings: PlannerSettings)
         iteration_spread=np.array([0.5, 0.25]),
         term_returns={'tip': 2.0, 'control': -0.5},
     )
+
+
+@pytest.fixture
+def response(result: PlanResult, planner_settings: PlannerSettings) -> PlanActions.Response:
+    """The plan as the planner sends it."""
     response = PlanActions.Response()
     write_plan(response.plan, 7, Time(sec=1), result, planner_settings)
-    got = plan_from_response(response, 4, 1)
-    assert isinstance(got, PlanResult)
-    assert_same(got, result)
-    assert isinstance(plan_from_response(response, 4, 2), PlanFailure)
-    assert isinstance(plan_from_response(response, 4, 1, plan_id=7), PlanResult)
-    assert isinstance(plan_from_response(response, 4, 1, plan_id=8), PlanFailure)
+    return response
+
+
+def test_a_plan_arrives_with_all_that_it_says(
+    settings: MpcSettings, response: PlanActions.Response, result: PlanResult
+) -> None:
+    for plan_id in (None, 7):
+        got = plan_from_response(response, settings.task, plan_id)
+        assert isinstance(got, PlanResult)
+        assert_same(got, result)
+
+
+def test_a_plan_that_somebody_else_asked_for_is_none(
+    settings: MpcSettings, response: PlanActions.Response
+) -> None:
+    assert isinstance(plan_from_response(response, settings.task, plan_id=8), PlanFailure)
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'action_dim': 5, 'horizon': 1, 'state_mean': [0.0] * 8, 'state_std': [0.0] * 8},
+        {'state_dim': 8, 'state_mean': [0.0] * 48, 'state_std': [0.0] * 48},
+        {
+            'horizon': 0,
+            'actions': [],
+            'state_mean': [0.0] * 4,
+            'state_std': [0.0] * 4,
+            'warm_start_mean': [],
+            'warm_start_elites': [],
+        },
+        {'actions': [0.0] * 4},
+        {'actions': [np.inf] * 5},
+        {'interpolation': Plan.INTERPOLATION_LINEAR},
+        {'step': 0.02},
+        {'step': np.nan},
+    ],
+    ids=str,
+)
+def test_a_plan_that_cannot_be_followed_is_none(
+    settings: MpcSettings, response: PlanActions.Response, fields: dict[str, Any]
+) -> None:
+    """Those of other dimensions fit together in themselves."""
+    for name, value in fields.items():
+        setattr(response.plan, name, value)
+    assert plan_from_response(response, settings.task) is PlanFailure.PLANNING_FAILED
+
+
+def test_people_are_told_why_a_plan_is_not_followed(
+    settings: MpcSettings, response: PlanActions.Response
+) -> None:
+    plan, task = response.plan, settings.task
+    assert why_not_followed(plan, task, 7) == ''
+    assert 'plan 7; 8 was asked for' in why_not_followed(plan, task, 8)
+    plan.step = 0.02
+    assert 'are of 0.02 s' in why_not_followed(plan, task)
+    plan.interpolation = Plan.INTERPOLATION_LINEAR
+    assert 'interpolation 1' in why_not_followed(plan, task)
+    plan.action_dim = 2
+    assert '2 of action' in why_not_followed(plan, task)
 
 
 @pytest.mark.parametrize('warm', [False, True])
@@ -104,7 +166,7 @@ def test_a_request_arrives_with_all_that_it_asks(
     ],
 )
 def test_an_error_of_the_planner_is_known_to_the_controller(
-    error: type[PlannerError], failure: PlanFailure
+    settings: MpcSettings, error: type[PlannerError], failure: PlanFailure
 ) -> None:
     response = PlanActions.Response(error_code=error_code(error('')))
-    assert plan_from_response(response, 4, 1) is failure
+    assert plan_from_response(response, settings.task) is failure

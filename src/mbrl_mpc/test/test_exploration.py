@@ -135,6 +135,36 @@ def test_a_long_walk_goes_on_where_it_was():
     np.testing.assert_array_equal(last, draw(step=999_999))
 
 
+def test_a_walk_begins_where_it_is_told_to_and_goes_on_by_the_same_steps(settings):
+    start = (2.9, 2.1)
+    told, free = (series('walk', 200, stride=0.05, **o) for o in ({'start': start}, {}))
+    np.testing.assert_allclose(told[0], start, rtol=0, atol=1e-12)
+    assert abs(free[0] - start).max() > 0.05
+    assert (told >= LOW).all() and (told <= HIGH).all()
+    steps = [abs(np.diff(each, axis=0)) / (HIGH - LOW) for each in (told, free)]
+    assert steps[0].max() <= 0.05 + 1e-12
+    away_from_bounds = np.all(
+        [abs(each[1:] - (LOW + HIGH) / 2) < 0.45 * (HIGH - LOW) for each in (told, free)], axis=0
+    )
+    assert away_from_bounds.sum() > 30
+    np.testing.assert_allclose(steps[0][away_from_bounds], steps[1][away_from_bounds], atol=1e-12)
+
+    control = dataclasses.replace(settings.control, safe_action=(1.25,))
+    robot = dataclasses.replace(settings.robot, exploration='walk')
+    pilot = Pilot(dataclasses.replace(settings, control=control, robot=robot))
+    pilot.begin(0, 1, explore=True)
+    pilot.observe(np.zeros(4), 0)
+    np.testing.assert_allclose(pilot.act(), [1.25], rtol=0, atol=1e-12)
+
+
+def test_a_long_walk_from_somewhere_goes_on_where_it_was():
+    draw = functools.partial(
+        exploration, 'walk', LOW, HIGH, seed=1, episode=2, stride=0.01, start=(0.0, 2.2)
+    )
+    before, after = draw(step=WALK_PART - 1), draw(step=WALK_PART)
+    assert (abs(after - before) / (HIGH - LOW)).max() <= 0.01 + 1e-12
+
+
 def test_joints_walk_independently():
     actions = np.concatenate([series('walk', 5, episode=k, stride=1.0) for k in range(2000)])
     assert abs(np.corrcoef(actions.T)[0, 1]) < 0.05

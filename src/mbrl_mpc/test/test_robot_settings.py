@@ -78,6 +78,7 @@ def test_positions_that_are_not_in_the_state_cannot_be_held_from_the_start(setti
         'objective.weights': [],
         'task.state': ['slider.velocity'],
         'task.angles': [],
+        'trace.points': [],
         'robot.command_as': 'position',
         'robot.safe_command': 'hold',
     }

@@ -7,6 +7,7 @@ constant matrix: ``R(q) x = x + sin(q) K x + (1 - cos(q)) K^2 x`` (Rodrigues).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -48,12 +49,19 @@ class _Float:
 class Point:
     """A body's origin or a site of a robot, as a function of a task's state."""
 
-    def __init__(self, model: mujoco.MjModel, task: TaskSettings, name: str) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        task: TaskSettings,
+        name: str,
+        offset: Sequence[float] = (0.0, 0.0, 0.0),
+    ) -> None:
         """
         Args:
             model: of the robot.
             task: names the entries of the state.
             name: of the site, or else of the body.
+            offset: [3], where the point is in the frame of that part [m].
 
         Raises:
             ValueError: the model has no such part, or the state lacks a joint that moves it.
@@ -67,13 +75,17 @@ class Point:
                 f'the robot has no site or body {name!r}; it has '
                 f'{", ".join(part for part in parts if part)}'
             )
-        self._offset = model.site_pos[site] if site >= 0 else np.zeros(3)
+        self._offset = np.array(offset, dtype=np.float64)
         if site >= 0:
+            mujoco.mju_rotVecQuat(self._offset, self._offset.copy(), model.site_quat[site])
+            self._offset += model.site_pos[site]
             body = int(model.site_bodyid[site])
         self._chain: list[_Fixed | _Joint | _Float] = []  # from the part to the world
         while body > 0:
             first = int(model.body_jntadr[body])
             for joint in reversed(range(first, first + int(model.body_jntnum[body]))):
+                if not self._chain and _turns_about(model, joint, self._offset):
+                    continue
                 self._chain.append(_joint(model, task, name, joint))
             if not (self._chain and isinstance(self._chain[-1], _Float)):
                 rotation = np.empty(9)
@@ -81,6 +93,17 @@ class Point:
                 self._chain.append(_Fixed(rotation.reshape(3, 3), model.body_pos[body].copy()))
             body = int(model.body_parentid[body])
         self._constants: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """Indices of the state's entries that move it."""
+        found: set[int] = set()
+        for link in self._chain:
+            if isinstance(link, _Float):
+                found.update(link.entries)
+            elif isinstance(link, _Joint):
+                found.add(link.entry)
+        return tuple(sorted(found))
 
     def __call__(self, state: torch.Tensor) -> torch.Tensor:
         """Positions [..., 3] in the world [m], in states [..., S]."""
@@ -120,6 +143,12 @@ class Point:
                 cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
                 parts += [link.anchor, np.concatenate([cross.T, (cross @ cross).T], axis=1)]
         return parts
+
+
+def _turns_about(model: mujoco.MjModel, joint: int, point: np.ndarray) -> bool:
+    """Whether a joint is a ball joint in this point [3] of its body, which it does not move."""
+    is_ball = int(model.jnt_type[joint]) == int(mujoco.mjtJoint.mjJNT_BALL)
+    return is_ball and bool(np.array_equal(point, model.jnt_pos[joint]))
 
 
 def _joint(model: mujoco.MjModel, task: TaskSettings, part: str, joint: int) -> _Joint | _Float:

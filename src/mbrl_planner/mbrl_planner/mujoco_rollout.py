@@ -19,6 +19,7 @@ import torch
 from mbrl_common.plugins import make_plugin
 from mbrl_common.settings import SettingsError
 from mbrl_common.task import BODY_FIELDS, TaskSettings
+from mbrl_planner.candidates import Candidates
 from mbrl_planner.objectives import Objective
 from mbrl_planner.requests import Problem
 from mbrl_planner.settings import SIMULATORS, PlanningSettings
@@ -33,16 +34,20 @@ class MujocoDynamics:
     """States of a task under actions, in the model of an environment.
 
     Every joint of the model must be in the task's state, with position and velocity, a free one as
-    its body: what the state does not say, nobody could plan with. Actuators that the task does not
-    name keep the control that the environment's initial state gives them.
+    its body: what the state does not say, nobody could plan with. But those that the environment
+    names in ``unseen_joints`` begin each plan as its initial state has them. Actuators that the
+    task does not name keep the control that the environment's initial state gives them.
     """
 
-    def __init__(self, task: TaskSettings, simulator: str, threads: int = 1) -> None:
+    def __init__(
+        self, task: TaskSettings, simulator: str, threads: int = 1, timestep: float = 0.0
+    ) -> None:
         """
         Args:
             task: names of joints and actuators, and the control period.
             simulator: name of the environment.
             threads: of MuJoCo; the result does not depend on them.
+            timestep: of the physics [s]; 0: the environment's own.
 
         Raises:
             SettingsError: there is no such environment, or its model and the task do not fit.
@@ -50,16 +55,19 @@ class MujocoDynamics:
         self._task = task
         environment = _make_environment(simulator)
         self._model = environment.make_model()
+        if timestep > 0.0:
+            self._model.opt.timestep = timestep
+        self._unseen: tuple[str, ...] = getattr(environment, 'unseen_joints', ())
         problems: list[str] = []
         self._bodies: list[_Body] = []
         self._place = self._find_state(problems)
         self._actuator = self._find_actuators(problems)
-        period, timestep = task.control_period, self._model.opt.timestep
-        self._substeps = round(period / timestep)
-        if self._substeps < 1 or abs(self._substeps * timestep - period) > 1e-9:
+        period, step = task.control_period, self._model.opt.timestep
+        self._substeps = round(period / step)
+        if self._substeps < 1 or abs(self._substeps * step - period) > 1e-9:
             problems.append(
                 f"parameter 'task.control_period' is {period:g}; it must be a multiple of the "
-                f'physics timestep of {simulator!r}, {timestep:g} s'
+                f'physics timestep of {simulator!r}, {step:g} s'
             )
         if problems:
             raise SettingsError(problems)
@@ -153,6 +161,8 @@ class MujocoDynamics:
         places: dict[str, int] = {}
         for joint in range(model.njnt):
             name, kind = model.joint(joint).name, int(model.jnt_type[joint])
+            if name in self._unseen:
+                continue
             position = 1 + int(model.jnt_qposadr[joint])
             velocity = 1 + model.nq + int(model.jnt_dofadr[joint])
             if kind == int(mujoco.mjtJoint.mjJNT_FREE):
@@ -220,7 +230,9 @@ class MujocoRollout:
         self, task: TaskSettings, objective: Objective, settings: PlanningSettings
     ) -> None:
         """Raises SettingsError: see ``MujocoDynamics``."""
-        self._dynamics = MujocoDynamics(task, settings.simulator, settings.threads)
+        self._dynamics = MujocoDynamics(
+            task, settings.simulator, settings.threads, settings.timestep
+        )
         self._objective = objective
         self.model_steps = 0
         """Control steps made since ``begin``."""
@@ -276,7 +288,13 @@ class MujocoRollout:
             worth = self._objective.terminal_value(self._states[-1], goals[-1])
             returns = returns + worth.masked_fill(self._over[-1], 0.0)
         diverged = ~self._states[-1].isfinite().all(-1)
-        return returns.masked_fill(diverged, torch.nan).to(actions)
+        self._returns = returns.masked_fill(diverged, torch.nan)
+        return self._returns.to(actions)
+
+    def candidates(self, problem: int) -> Candidates:
+        """Those of the last evaluation, of one problem."""
+        states = self._states[:, problem]
+        return Candidates(self._returns[problem], lambda index: states[:, index].transpose(0, 1))
 
     def trajectory(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """States of candidates of the last evaluation, and their deviation, which is 0.

@@ -18,6 +18,7 @@ from mbrl_dynamics.chunks import use_threads
 from mbrl_dynamics.model import DynamicsModel
 from mbrl_dynamics.precision import fast_fp32
 from mbrl_dynamics.snapshot import SnapshotError
+from mbrl_planner.candidates import Candidates
 from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.optimizer import Iteration, Start
 from mbrl_planner.optimizers import make_optimizer
@@ -89,11 +90,21 @@ class Planner:
         self._model: Model | None = None
         self._version = 0
         self._rollout = self._make_rollout()
+        self.keeps_candidates = False
+        """Whether somebody wants to see ``candidates``."""
+        self.candidates: Candidates | None = None
+        """Of the last plan's last iteration (of a batch, one robot's), to be read before the next
+        plan is made; None unless they are kept."""
 
     @property
     def model_version(self) -> int:
         """Version of the model in use; 0: none."""
         return self._version
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to plan in."""
+        return self._rollout is not None
 
     def set_model(self, data: bytes, version: int) -> None:
         """Use another model from the next plan on; with another backend than 'model', do nothing.
@@ -220,6 +231,7 @@ class Planner:
         """Plans of problems with as many elites each."""
         rollout = self._rollout
         assert rollout is not None
+        self.candidates = None
         low, high = self._low32, self._high32
         generators = [torch.Generator().manual_seed(each.seed) for each in problems]
         _begin(rollout, problems, generators)
@@ -227,6 +239,8 @@ class Planner:
         solution = self._optimizer.optimize(
             evaluate, low, high, self._start(problems), generators, deadline
         )
+        if self.keeps_candidates:
+            self.candidates = rollout.candidates(0)
         actions = self._knots.actions(solution.actions, low, high)
         value, index, steps = solution.value, solution.index, rollout.model_steps
         if index is None:  # a mean, which no one has evaluated yet

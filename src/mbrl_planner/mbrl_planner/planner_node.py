@@ -15,7 +15,9 @@ from mbrl_common.qos import LATCHED
 from mbrl_dynamics.snapshot import SnapshotError
 from mbrl_msgs.msg import ModelSnapshot, Plan
 from mbrl_msgs.srv import PlanActions, PlanBatch
+from mbrl_planner.candidate_display import CandidateDisplay
 from mbrl_planner.conversions import error_code, read_batch, read_request, write_plan
+from mbrl_planner.diagnostics import Diagnostics
 from mbrl_planner.plan import PlannerError, PlanningFailedError, PlanRequest, PlanResult
 from mbrl_planner.planner import Planner
 from mbrl_planner.settings import PlannerSettings
@@ -35,6 +37,8 @@ class PlannerNode(Node):
         self.hot_path.create_subscription(ModelSnapshot, 'model', self._on_model, LATCHED)
         self._plan = self.hot_path.create_service(PlanActions, '~/plan', self._on_plan)
         self.hot_path.create_service(PlanBatch, '~/plan_batch', self._on_plan_batch)
+        self._diagnostics = Diagnostics(self, self._planner, self.settings.task.name)
+        CandidateDisplay(self, self.settings, self._planner)
         planning = self.settings.planner
         learned = planning.backend == 'model'
         self.get_logger().info(
@@ -138,7 +142,9 @@ class PlannerNode(Node):
             text = f'{type(error).__name__}: {error}'
             self.get_logger().error(f'planning failed: {text}')
             plans = itertools.repeat(PlanningFailedError(text))
-        return [each if isinstance(each, PlannerError) else next(plans) for each in requests]
+        answers = [each if isinstance(each, PlannerError) else next(plans) for each in requests]
+        self._diagnostics.answered(answers)
+        return answers
 
 
 def main(args: Any = None) -> None:

@@ -14,6 +14,7 @@ import torch
 from mbrl_common.settings import SettingsError
 from mbrl_dynamics.precision import fast_products
 from mbrl_dynamics.propagation import Imagined, Model, Propagation, root
+from mbrl_planner.candidates import Candidates
 from mbrl_planner.lead import carry_ahead
 from mbrl_planner.objectives import Objective
 from mbrl_planner.requests import Problem
@@ -134,7 +135,17 @@ class Rollout:
             if over is not None:
                 cost = cost * imagined.over_particles((~over[:-1]).to(cost.dtype))
             returns = returns - self._penalty * cost.sum(0)
+        self._returns = returns.detach()
         return returns.to(actions.device)
+
+    def candidates(self, problem: int) -> Candidates:
+        """Those of the last evaluation, of one problem; their states, the mean over particles,
+        are read when they are asked for, which must be before the next evaluation."""
+        imagined = self._last.imagined
+        return Candidates(
+            self._returns[problem],
+            lambda index: imagined.paths(problem, index.to(self._device)),
+        )
 
     def trajectory(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the states of candidates of the last evaluation.

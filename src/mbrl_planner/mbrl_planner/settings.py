@@ -14,6 +14,7 @@ from mbrl_planner.objectives import ObjectiveSettings, make_objective
 from mbrl_planner.optimizer_settings import GROUP as OPTIMIZERS
 from mbrl_planner.optimizer_settings import OptimizerSettings
 from mbrl_planner.splines import KINDS, fewest_knots
+from mbrl_planner.trace_settings import TraceSettings
 
 SIMULATORS = 'mbrl_sim_bridge.environments'
 """Entry points of this group are classes with ``make_model() -> mujoco.MjModel``."""
@@ -95,6 +96,13 @@ class PlanningSettings:
         "backend 'mujoco' alone",
         '',
     )
+    timestep: float = setting(
+        "physics timestep of the backend 'mujoco' [s]; 0: the environment's own. A longer one "
+        'plans faster, in a model that is less true',
+        0.0,
+        ge=0.0,
+        le=0.1,
+    )
     device: str = setting('where the model is evaluated', 'cpu', choices=('cpu', 'cuda'))
     precision: str = setting(
         "of the model's products: 'fp32', or 'bf16' with sums in fp32",
@@ -117,6 +125,7 @@ class PlannerSettings:
     objective: ObjectiveSettings
     planner: PlanningSettings = PlanningSettings()
     optimizer: OptimizerSettings = OptimizerSettings()  # noqa: RUF009 - it is frozen
+    trace: TraceSettings = TraceSettings()  # noqa: RUF009 - it is frozen
 
     def __post_init__(self) -> None:
         problems = [*_planning_problems(self.planner), *_backend_problems(self.planner)]
@@ -127,6 +136,15 @@ class PlannerSettings:
         if problems:
             raise SettingsError(problems)
         make_objective(self.objective, self.task)
+        check_trace(self.trace, self.task)
+
+
+def check_trace(trace: TraceSettings, task: TaskSettings) -> None:
+    """Raise ``SettingsError`` where a point that is to be drawn does not exist."""
+    if trace.points:
+        from mbrl_planner.trace import make_trace  # loading MuJoCo takes a while
+
+        make_trace(trace, task)
 
 
 def _planning_problems(planner: PlanningSettings) -> Iterator[str]:

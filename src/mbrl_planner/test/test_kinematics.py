@@ -19,7 +19,7 @@ ROBOT = """
       <joint name="b" type="slide" axis="0 1 1" ref="0.3"/><geom size="0.1"/>
       <body name="plate" pos="0 0 0.2" euler="0 -50 10"><geom size="0.1"/>
         <body name="hand" pos="0.3 0 0"><joint name="c" axis="0 0 1" pos="0 0.1 0"/>
-          <geom size="0.1"/><site name="tip" pos="0.1 0.2 0.3"/></body>
+          <geom size="0.1"/><site name="tip" pos="0.1 0.2 0.3" euler="30 0 60"/></body>
       </body>
     </body>
   </body>
@@ -73,4 +73,27 @@ def test_what_the_robot_or_the_state_lacks_is_named(model):
     with pytest.raises(ValueError, match=r'base\.qz'):
         Point(model, make_task(['a.position', 'b.position', *POSE[:-1]]), 'arm')
     with pytest.raises(ValueError, match="'ball' hangs on the ball joint 'd'"):
-        Point(model, make_task(['a.position']), 'ball')
+        Point(model, make_task(['a.position']), 'ball', (0.1, 0.0, 0.0))
+
+
+def test_a_point_may_lie_in_the_frame_of_a_part(model):
+    task = make_task(['c.position', *POSE, 'b.position', 'a.position', 'other.position'])
+    data = mujoco.MjData(model)
+    data.qpos[:] = np.random.default_rng(1).normal(0.0, 1.0, model.nq)
+    mujoco.mj_forward(model, data)
+    *pose, a, b, c = data.qpos[:10]
+    state = torch.tensor([c, *pose, b, a, 9.0], dtype=torch.float64)
+    offset = np.array([0.4, -0.5, 0.6])
+    for name, frame in (('hand', data.body('hand')), ('tip', data.site('tip'))):
+        point = Point(model, task, name, offset)
+        expected = frame.xpos + frame.xmat.reshape(3, 3) @ offset
+        np.testing.assert_allclose(point(state), expected, atol=1e-12)
+        assert point.entries == tuple(range(10))
+    assert Point(model, task, 'base').entries == tuple(range(1, 8))
+    assert Point(model, task, 'post').entries == ()
+
+
+def test_a_ball_joint_does_not_move_its_own_centre() -> None:
+    model = mujoco.MjModel.from_xml_string(ROBOT)
+    centre = Point(model, make_task(['a.position']), 'ball')
+    assert centre(torch.zeros(1)).tolist() == [1.0, 1.0, 1.0]

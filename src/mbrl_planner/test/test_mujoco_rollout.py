@@ -272,7 +272,11 @@ def test_a_divergence_in_the_very_last_step_is_seen(unstable):
 @pytest.mark.parametrize(
     ('change', 'simulator', 'complaint'),
     [
-        ({}, 'cartpole', r"'planner.simulator' is 'cartpole'; it must be one of 'cartpole_pets'"),
+        (
+            {},
+            'cartpole',
+            r"'planner.simulator' is 'cartpole'; it must be one of .*'cartpole_pets'",
+        ),
         (
             {'state': ['slider.position', 'slider.velocity'], 'angles': []},
             'cartpole_pets',
@@ -320,6 +324,69 @@ def test_an_actuator_that_the_task_does_not_name_holds_its_initial_control(tmp_p
     assert abs(states[:, 1] + 0.7).max() < 0.2
     found = MujocoDynamics(task, f'mjcf:{path}')(states[:1], actions[None])[0]
     np.testing.assert_allclose(found, states, rtol=0, atol=1e-9)
+
+
+ROLLING = """
+<mujoco><option timestep="0.005"/><worldbody><geom type="plane" size="1 1 1"/>
+<body pos="0 0 0.1"><joint name="x" type="slide" axis="1 0 0"/>
+  <joint name="z" type="slide" axis="0 0 1"/>{spin}
+  <geom type="sphere" size="0.1" mass="1"/></body></worldbody>
+<actuator><motor joint="x"/></actuator></mujoco>"""
+BALL = {
+    'name': 'ball', 'state': ['x.position', 'z.position', 'x.velocity', 'z.velocity'],
+    'action': ['x'], 'action_low': [-1.0], 'action_high': [1.0],
+    'control_period': 0.1, 'max_steps': 100,
+}  # fmt: skip
+
+
+def roll(monkeypatch, spin, unseen):
+    """How far a ball gets in a second from rest under a force of 1 N, in the planner's model."""
+
+    class Ball:
+        unseen_joints = unseen
+
+        def make_model(self):
+            return mujoco.MjModel.from_xml_string(ROLLING.format(spin=spin))
+
+        def draw_initial_state(self, model, data, generator):
+            pass
+
+    monkeypatch.setattr(mujoco_rollout, '_make_environment', lambda name: Ball())
+    dynamics = MujocoDynamics(build(TaskSettings, BALL), 'ball')
+    return dynamics(np.zeros((1, 4)), np.ones((1, 10, 1)))[0, -1, 0]
+
+
+def test_a_joint_that_no_state_can_name_moves_all_the_same_where_the_environment_permits_it(
+    monkeypatch,
+):
+    spin = '<joint name="spin" type="ball"/>'
+    with pytest.raises(SettingsError, match=r"the joint 'spin' of the model is a ball joint"):
+        roll(monkeypatch, spin, ())
+    # A ball that rolls has 7/5 of the inertia of one that slides without friction.
+    assert roll(monkeypatch, spin, ('spin',)) == pytest.approx(0.5 * 5 / 7, rel=0.05)
+
+
+def test_the_model_may_have_a_timestep_of_its_own(task, settings):
+    starts, actions = np.array([[0.0, 0.5, 0.0, 0.0]]), np.full((1, 8, 1), 1.0)
+    coarse, own, fine = (
+        MujocoDynamics(task, 'cartpole_pets', timestep=timestep)(starts, actions)[0, -1]
+        for timestep in (0.04, 0.0, 0.001)
+    )
+    np.testing.assert_array_equal(
+        own, MujocoDynamics(task, 'cartpole_pets', timestep=0.02)(starts, actions)[0, -1]
+    )
+    assert 1e-9 < abs(own - fine).max() < abs(coarse - fine).max() < 0.1
+    with pytest.raises(SettingsError, match=r'multiple of the physics timestep.*0\.03 s'):
+        MujocoDynamics(task, 'cartpole_pets', timestep=0.03)
+    rollout = MujocoRollout(
+        task,
+        make_objective(ObjectiveSettings('cartpole_swingup'), task),
+        dataclasses.replace(settings, timestep=0.04),
+    )
+    rollout.begin(torch.from_numpy(starts), torch.zeros(1, 1))
+    rollout(torch.from_numpy(actions)[None])
+    found = rollout.trajectory(torch.tensor([0]))[0][0, -1].numpy()
+    np.testing.assert_array_equal(found, coarse)
 
 
 ANT_LEGS = [f'{part}_{leg}' for leg in range(1, 5) for part in ('hip', 'ankle')]

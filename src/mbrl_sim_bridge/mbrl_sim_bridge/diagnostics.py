@@ -1,4 +1,4 @@
-"""How a simulation in real time is, for ``/diagnostics``."""
+"""How a simulation is, for ``/diagnostics``."""
 
 from __future__ import annotations
 
@@ -69,5 +69,35 @@ class Health:
             name=f'{self._name}: real time',
             message='; '.join(problems) or 'simulated in real time',
             hardware_id=sim.environment,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+
+
+class LockstepHealth:
+    """Counts what was wrong with commands in lockstep, and makes a status of it."""
+
+    def __init__(self, name: str, environment: str) -> None:
+        self._name, self._environment = name, environment
+        self._last = (0, 0)
+        self.ignored = 0
+        """Commands that answered no state, or came outside of an episode."""
+        self.refused = 0
+        """Commands whose action made no sense."""
+
+    def report(self, episode: int, step: int, running: bool) -> DiagnosticStatus:
+        """The status; WARN if since the last report a command was ignored or refused."""
+        counts = (self.ignored, self.refused)
+        warned, self._last = counts != self._last, counts
+        values = {
+            'episode': episode,
+            'step': step,
+            'commands_ignored': self.ignored,
+            'commands_refused': self.refused,
+        }
+        return DiagnosticStatus(
+            level=DiagnosticStatus.WARN if warned else DiagnosticStatus.OK,
+            name=f'{self._name}: lockstep',
+            message='an episode is open' if running else 'waiting for a reset',
+            hardware_id=self._environment,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )

@@ -24,6 +24,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
+from mbrl_common.drawing import FRAME
 from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import nanoseconds, to_field
 from mbrl_common.qos import STANDARD
@@ -31,7 +32,6 @@ from mbrl_msgs.msg import Observation
 from mbrl_msgs.srv import Reset
 from mbrl_sim_bridge.commands import Command, CommandError, effort_command, trajectory_command
 from mbrl_sim_bridge.diagnostics import Health
-from mbrl_sim_bridge.marker_publisher import FRAME
 from mbrl_sim_bridge.real_time import Measurement, RealTimeSimulation
 from mbrl_sim_bridge.simulation import Simulation, SimulationError
 

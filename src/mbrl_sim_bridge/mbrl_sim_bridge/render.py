@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from PIL import Image
 
+from mbrl_common.files import replaced
 from mbrl_common.settings import SettingsError
 from mbrl_common.task import TaskSettings
 from mbrl_sim_bridge.canvas_drawn import DrawnCanvas
@@ -130,18 +131,25 @@ def write_gif(
     """
     if len(states) == 0:
         raise ValueError(f'{path}: there is no state to draw')
-    period = settings.task.control_period
-    every = max(1, round(1.0 / (frame_rate * period)))
-    delay = max(1, round(every * period / _GIF_TICK)) * round(1000 * _GIF_TICK)
+    every = drawn_every(settings, frame_rate)
+    delay = every * settings.task.control_period / _GIF_TICK
+    delay = max(1, round(delay)) * round(1000 * _GIF_TICK)
     frames = render_frames(settings, states, every, progress)
     first = Image.fromarray(next(frames)).quantize(_GIF_COLOURS)
     # One palette for all: faster by far than one for each, and nothing flickers.
     others = (
         Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE) for frame in frames
     )
-    partial = path.with_name(path.name + '.part')
-    first.save(partial, format='GIF', save_all=True, append_images=others, duration=delay, loop=0)
-    return partial.replace(path)
+    with replaced(path) as partial:
+        first.save(
+            partial, format='GIF', save_all=True, append_images=others, duration=delay, loop=0
+        )
+    return path
+
+
+def drawn_every(settings: SimBridgeSettings, frame_rate: float) -> int:
+    """Which states to draw, every so manieth, for at most so many frames per simulated second."""
+    return max(1, round(1.0 / (frame_rate * settings.task.control_period)))
 
 
 def _canvas(model: mujoco.MjModel, width: int, height: int) -> Canvas:

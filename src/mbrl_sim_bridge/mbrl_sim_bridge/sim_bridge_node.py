@@ -12,18 +12,22 @@ import time
 
 import mujoco
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 
+from mbrl_common.drawing import FRAME
 from mbrl_common.hot_path import HotPath
 from mbrl_common.messages import from_field, to_field
 from mbrl_common.node import declare_settings, run_node
 from mbrl_common.qos import STANDARD
+from mbrl_common.watched import WatchedTimer
 from mbrl_msgs.msg import Command, Observation
 from mbrl_msgs.srv import Reset
-from mbrl_sim_bridge.marker_publisher import FRAME, MarkerPublisher
+from mbrl_sim_bridge.diagnostics import LockstepHealth
+from mbrl_sim_bridge.marker_publisher import MarkerPublisher
 from mbrl_sim_bridge.real_time_node import RealTimeRobot
 from mbrl_sim_bridge.settings import SimBridgeSettings
 from mbrl_sim_bridge.simulation import ActionError, Simulation, SimulationError
@@ -76,8 +80,9 @@ class SimBridge(Node):
                 'set sim.real_time'
             )
         self._episode_open = False
-        self._ignored = 0
-        self._refused = 0
+        self._health = LockstepHealth(
+            self.get_fully_qualified_name(), self.settings.sim.environment
+        )
 
         # Made once and filled for every state: the time from command to state counts.
         self._joint_state = JointState(name=list(self.simulation.joint_names))
@@ -92,6 +97,8 @@ class SimBridge(Node):
         self._clock_publisher = hot.create_publisher(ClockMessage, '/clock', STANDARD)
         hot.create_subscription(Command, 'command', self._on_command, STANDARD)
         self.create_service(Reset, '~/reset', self._on_reset)
+        diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', STANDARD)
+        WatchedTimer(self, [diagnostics], 1.0, lambda: diagnostics.publish(self._diagnosis()))
         self._repeat_timer = self.create_timer(
             self.settings.sim.state_repeat_period,
             self._repeat_state,
@@ -113,9 +120,9 @@ class SimBridge(Node):
         try:
             self.simulation.step(from_field(command.action))
         except ActionError as error:
-            self._refused += 1
+            self._health.refused += 1
             self.get_logger().error(
-                f'command for the state of {_text(stamp)} refused ({self._refused} so far): '
+                f'command for the state of {_text(stamp)} refused ({self._health.refused} so far): '
                 f'{error}; the simulation waits for another'
             )
             return
@@ -192,10 +199,16 @@ class SimBridge(Node):
         self._clock_publisher.publish(self._clock_message)
         self._show(self._joint_state.header.stamp)
 
+    def _diagnosis(self) -> DiagnosticArray:
+        episode, step = self._observation.episode, self._observation.step
+        message = DiagnosticArray(status=[self._health.report(episode, step, self._episode_open)])
+        message.header.stamp = self.get_clock().now().to_msg()
+        return message
+
     def _ignore(self, why: str) -> None:
-        self._ignored += 1
+        self._health.ignored += 1
         self.get_logger().warning(
-            f'command ignored ({self._ignored} so far): {why}', throttle_duration_sec=2.0
+            f'command ignored ({self._health.ignored} so far): {why}', throttle_duration_sec=2.0
         )
 
     def _on_mujoco_warning(self, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from visualization_msgs.msg import MarkerArray
@@ -208,6 +209,24 @@ def test_markers_show_the_cart_to_those_who_subscribe(robot):
     assert min(abs(x - observation.state[0]) for x in positions) < 1e-9
 
 
+def test_commands_that_answer_nothing_are_told_of(robot):
+    reports = robot.probe.collect('/diagnostics', DiagnosticArray)
+    observation = robot.begin(seed=3)
+    robot.step(observation, 1.0)
+    robot.command(observation.header.stamp, [1.0])  # answered already
+
+    def warned() -> Any:
+        for status in [status for report in list(reports) for status in report.status]:
+            values = {entry.key: entry.value for entry in status.values}
+            if status.level == DiagnosticStatus.WARN and values['step'] == '1':
+                return status, values
+        return None
+
+    status, values = robot.probe.wait_until(warned, 10.0, 'a warning')
+    assert status.name == '/sim_bridge: lockstep' and status.message == 'an episode is open'
+    assert int(values['commands_ignored']) >= 1
+
+
 def test_namespace_and_node_name_can_be_changed(domain, parameters):
     with (
         bridge(parameters, namespace='left', name='sim') as process,
@@ -257,7 +276,7 @@ def test_signal_ends_it_cleanly(domain, parameters, number):
     [
         ('sim', {'enviroment': 'x'}, "unknown parameter 'sim.enviroment'; did you mean"),
         ('sim', {'environment': None}, "missing parameter 'sim.environment': a text"),
-        ('sim', {'environment': 'pong'}, "it must be one of 'cartpole_pets'"),
+        ('sim', {'environment': 'pong'}, "it must be one of 'baoding_pddm', 'cartpole_pets'"),
         ('sim', {'marker_rate': 1e6}, "'sim.marker_rate' is 1000000.0; it must be a number from"),
         ('task', {'max_steps': 'many'}, "'task.max_steps' is 'many'; it must be an integer"),
         ('task', {'action': ['motor']}, "'task.action' has 'motor'; the actuated joints"),

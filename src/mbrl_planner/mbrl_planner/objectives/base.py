@@ -37,6 +37,13 @@ class Objective:
         moved: ``moved(goal [..., G], steps [...]) -> [..., G]``: what becomes of a goal in so many
             control steps, for a goal that moves; None: it stays. Leading dimensions broadcast, and
             steps add up: by 2 is by 1, twice.
+        place: ``place(goal [..., G]) -> [..., 3]``: where in the world the goal is [m], for whoever
+            draws it; None: it is no place.
+        wanted: ``wanted(goal [..., G]) -> [..., S]``: the state that the goal is, likewise; None:
+            it is none. Where the objective has a term named as an entry of the state, and its
+            weight is 0, that entry does not matter.
+        targets: ``targets(state [..., S]) -> [..., n, 3]``: where in the world the goal is [m], of
+            an objective whose goal the state says; None: it does not.
     """
 
     name: str
@@ -47,6 +54,9 @@ class Objective:
     termination: Callable[[torch.Tensor], torch.Tensor] | None = None
     terminal_value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     moved: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    place: Callable[[torch.Tensor], torch.Tensor] | None = None
+    wanted: Callable[[torch.Tensor], torch.Tensor] | None = None
+    targets: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
         if not self.terms or self.terms.keys() != self.weights.keys():

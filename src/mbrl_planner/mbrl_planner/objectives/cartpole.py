@@ -47,10 +47,16 @@ def cartpole_swingup(task: TaskSettings) -> Objective:
     ) -> torch.Tensor:
         return -action.square().sum(-1)
 
+    def above(goal: torch.Tensor) -> torch.Tensor:
+        across = goal[..., 0]
+        height = torch.full_like(across, POLE_LENGTH)
+        return torch.stack([across, torch.zeros_like(across), height], -1)
+
     return Objective(
         name='cartpole_swingup',
         terms={'tip': tip, 'control': control},
         weights={'tip': 1.0, 'control': 0.01},
         goal_names=('x of the tip [m]',),
         default_goal=(0.0,),
+        place=above,
     )

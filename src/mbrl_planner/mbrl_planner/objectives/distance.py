@@ -59,6 +59,7 @@ def distance(task: TaskSettings, settings: ObjectiveSettings) -> Objective:
         weights={**dict.fromkeys(terms, 1.0), 'control': CONTROL_WEIGHT},
         goal_names=place,
         default_goal=(0.0,) * len(place),
+        place=(lambda goal: goal) if takes_goal else None,
     )
 
 

@@ -37,6 +37,7 @@ def quadratic(task: TaskSettings) -> Objective:
         goal_names=tuple(f'{entry} [{unit(entry, task)}]' for entry in task.state),
         # No rotation is the quaternion 1, 0, 0, 0.
         default_goal=tuple(1.0 if field_of(entry) == 'qw' else 0.0 for entry in task.state),
+        wanted=lambda goal: goal,
     )
 
 

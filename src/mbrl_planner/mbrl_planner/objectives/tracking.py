@@ -50,6 +50,13 @@ def tracking(task: TaskSettings) -> Objective:
         parts = torch.broadcast_tensors(centre, amplitude, frequency, phase)
         return torch.stack(parts, -1).flatten(-2)
 
+    def wanted(goal: torch.Tensor) -> torch.Tensor:
+        state = goal.new_zeros(*goal.shape[:-1], task.state_dim)
+        for joint, position in enumerate(positions):
+            centre, amplitude, _, phase = _wave(goal, joint, 0.0)
+            state[..., task.state.index(position)] = centre + amplitude * phase.sin()
+        return state
+
     names = []
     for position in positions:
         there = unit(position, task)
@@ -62,6 +69,7 @@ def tracking(task: TaskSettings) -> Objective:
         goal_names=tuple(names),
         default_goal=(0.0,) * len(names),
         moved=moved,
+        wanted=wanted,
     )
 
 

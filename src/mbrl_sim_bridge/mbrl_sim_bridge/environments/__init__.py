@@ -29,7 +29,8 @@ class Score(Protocol):
 
 class Environment(Protocol):
     """What an environment must be able to do. It may have a ``Score``, as its attribute ``score``;
-    with none, or None there, it pays nothing by itself."""
+    with none, or None there, it pays nothing by itself. It may name joints that no state says in an
+    attribute ``unseen_joints``; a plan in its model begins with them as they are at a reset."""
 
     def make_model(self) -> mujoco.MjModel:
         """The compiled model, without anything that depends on a task's settings."""

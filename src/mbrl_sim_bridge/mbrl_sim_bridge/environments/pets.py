@@ -67,7 +67,8 @@ def reacher_pets() -> PetsEnvironment:
 
 def pusher_pets() -> PetsEnvironment:
     """A 7-joint arm that is to push the ``object`` to the ``goal``."""
-    return PetsEnvironment('pusher.xml', _make_pusher, _draw_pusher)
+    # In pusher.xml the object weighs next to nothing, and MuJoCo 3 lets the arm sink through it.
+    return PetsEnvironment('pusher_v5.xml', _make_pusher, _draw_pusher)
 
 
 def half_cheetah_pets() -> PetsEnvironment:
