@@ -11,6 +11,8 @@ setup(
     package_data={
         package_name: ['py.typed', 'this_machine.xml'],
         f'{package_name}.bench': ['*.yaml'],
+        f'{package_name}.report': ['page.html', 'page.css'],
+        f'{package_name}.watch': ['page.html', 'page.css', 'page.js'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),

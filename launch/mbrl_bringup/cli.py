@@ -6,14 +6,18 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mbrl_bringup import data_parser, discovery
+from mbrl_bringup import data_parser, discovery, video_verb
+from mbrl_bringup.argument_types import positive
 from mbrl_bringup.bench import parser as bench_parser
 from mbrl_bringup.graph import LOG_LEVELS
 from mbrl_bringup.interruption import Interrupted, interrupt_at_once, remember_signals
+from mbrl_bringup.record import verb as record_verb
+from mbrl_bringup.report import parser as report_parser
+from mbrl_bringup.watch import parser as watch_parser
 from mbrl_mpc.modes import MEANINGS
 
 EXIT_FAILED = 1
@@ -48,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     asking = argparse.ArgumentParser(add_help=False, parents=[common])
     asking.add_argument(
         '--timeout',
-        type=_positive,
+        type=positive,
         default=5.0,
         metavar='S',
         help='how long to wait (default: 5 s)',
@@ -108,11 +112,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     verbs.add_parser('tasks', help='list the tasks', description='List the tasks that are there.')
-    verbs.add_parser(
+    status = verbs.add_parser(
         'status',
         parents=[of_one],
         help='the graph at a glance',
-        description='What the controller and the dynamics node say of themselves.',
+        description='What the controller and the dynamics node say of themselves: rates, lateness, '
+        'the model and its error, the episode, faults.',
+    )
+    status.add_argument(
+        '--follow', action='store_true', help='go on, drawn anew as it changes, until Ctrl-C'
     )
     retrain = verbs.add_parser(
         'retrain',
@@ -160,7 +168,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     mode.add_argument(
         '--bound',
-        type=_positive,
+        type=positive,
         metavar='X',
         help='with on_error: how far a state may be from what was expected, relative to the '
         'change expected (default: 1)',
@@ -190,10 +198,14 @@ def make_parser() -> argparse.ArgumentParser:
         '--plots', action='store_true', help='draw pictures into the run folder as well'
     )
     evaluate.add_argument(
-        '--timeout', type=_positive, default=120.0, metavar='S', help='how long to wait (120 s)'
+        '--timeout', type=positive, default=120.0, metavar='S', help='how long to wait (120 s)'
     )
     data_parser.add_parser(verbs)
-    bench_parser.add_parser(verbs)
+    bench_parser.add_parser(verbs, common)
+    report_parser.add_parser(verbs)
+    video_verb.add_parser(verbs)
+    watch_parser.add_parser(verbs, of_one)
+    record_verb.add_parser(verbs, asking)
     return parser
 
 
@@ -209,7 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: argparse.Namespace) -> int:
     if getattr(arguments, 'domain_id', None) is not None:
         os.environ['ROS_DOMAIN_ID'] = str(arguments.domain_id)
-    if hasattr(arguments, 'network'):  # it joins a graph, and what it starts does
+    if hasattr(arguments, 'network') and getattr(
+        arguments, 'graph', True
+    ):  # it joins a graph, and what it starts does
         profile = discovery.takes_profile()
         os.environ.update(discovery.reach(arguments.network, os.environ, profile))
 
@@ -221,15 +235,25 @@ def _run(arguments: argparse.Namespace) -> int:
 
         interrupt_at_once()
         return data_verbs.run(arguments, Terminal())
+    if arguments.verb == 'video':
+        interrupt_at_once()
+        return video_verb.run(arguments, Terminal())
     if arguments.verb == 'bench':
         from mbrl_bringup.bench import verb
 
-        interrupt_at_once()
+        if not arguments.graph:
+            interrupt_at_once()
         return verb.run(arguments, Terminal())
+    if arguments.verb == 'report':
+        from mbrl_bringup.report import verb as report_verb
+
+        interrupt_at_once()
+        return report_verb.run(arguments, Terminal())
 
     from mbrl_bringup.client import GraphError
     from mbrl_bringup.supervision import SupervisionError
     from mbrl_bringup.up import up
+    from mbrl_bringup.watch import verb as watch_verb
     from mbrl_common.settings import SettingsError
 
     terminal = Terminal()
@@ -242,6 +266,8 @@ def _run(arguments: argparse.Namespace) -> int:
         'goal': _goal,
         'mode': _mode,
         'evaluate': _evaluate,
+        'watch': watch_verb.run,
+        'record': record_verb.run,
     }
     try:
         return verbs[arguments.verb](arguments, terminal)
@@ -262,7 +288,6 @@ def _tasks(arguments: argparse.Namespace, terminal: Any) -> int:
 
 def _status(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.client import graph_client
-    from mbrl_bringup.status import controller_rows, training_rows
 
     with graph_client(arguments.namespace, arguments.robot) as graph:
         graph.wait_until(
@@ -280,9 +305,22 @@ def _status(arguments: argparse.Namespace, terminal: Any) -> int:
                 )
             ),
         )
-        terminal.table(('mpc_controller', ''), controller_rows(graph.controller_status))
-        terminal.table(('dynamics', ''), training_rows(graph.training_status))
+        if arguments.follow:
+            with terminal.live() as show:
+                graph.watch_forever(lambda: show(_status_tables(graph)))
+        for table in _status_tables(graph):
+            terminal.table(*table)
     return 0
+
+
+def _status_tables(graph: Any) -> list[tuple[tuple[str, str], Iterable[tuple[str, str]]]]:
+    from mbrl_bringup.status import age_row, controller_rows, training_rows
+
+    controller, training = graph.controller_status, graph.training_status
+    return [
+        (('mpc_controller', age_row(graph.heard('controller'))), controller_rows(controller)),
+        (('dynamics', age_row(graph.heard('training'))), training_rows(training)),
+    ]
 
 
 def _retrain(arguments: argparse.Namespace, terminal: Any) -> int:
@@ -358,10 +396,3 @@ def _integer(low: int, high: float = math.inf) -> Any:
         return value
 
     return integer
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text} must be above 0')
-    return value

@@ -37,6 +37,10 @@ class GraphClient:
         self._executor = executor
         self.controller_status: ControllerStatus | None = None
         self.training_status: TrainingStatus | None = None
+        self._heard = {'controller': -math.inf, 'training': -math.inf}
+        self.on_controller_status: Callable[[ControllerStatus], object] = lambda message: None
+        """Called with each that comes; as the next one."""
+        self.on_training_status: Callable[[TrainingStatus], object] = lambda message: None
         node.create_subscription(
             ControllerStatus, f'{place}controller_status', self._on_controller_status, LATCHED
         )
@@ -44,11 +48,19 @@ class GraphClient:
             TrainingStatus, 'training_status', self._on_training_status, LATCHED
         )
 
+    def heard(self, who: str) -> float:
+        """Seconds since the newest status of the 'controller', or of the 'training'."""
+        return time.monotonic() - self._heard[who]
+
     def _on_controller_status(self, message: ControllerStatus) -> None:
+        self._heard['controller'] = time.monotonic()
         self.controller_status = message
+        self.on_controller_status(message)
 
     def _on_training_status(self, message: TrainingStatus) -> None:
+        self._heard['training'] = time.monotonic()
         self.training_status = message
+        self.on_training_status(message)
 
     @property
     def where(self) -> str:
@@ -224,26 +236,33 @@ class GraphClient:
 
 @contextlib.contextmanager
 def graph_client(namespace: str = '', robot: int | None = None) -> Iterator[GraphClient]:
-    """Join the ROS graph for a while.
+    """Join the ROS graph for a while, as the node ``mbrl``.
 
     Args:
         namespace: of the graph.
         robot: whose controller is meant, where there are several.
     """
+    with joined('mbrl', namespace) as (node, executor):
+        yield GraphClient(node, executor, robot)
+
+
+@contextlib.contextmanager
+def joined(name: str, namespace: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
+    """A node of that name in a graph, its enclave of the same name, with what spins it."""
     context = rclpy.Context()
     namespace = namespace.strip('/')
-    enclave = f'/{namespace}/mbrl' if namespace else '/mbrl'
+    enclave = f'/{namespace}/{name}' if namespace else f'/{name}'
     # Signals stay with the command, which has processes to end before it ends itself.
     rclpy.init(
         args=['--ros-args', '--enclave', enclave],
         context=context,
         signal_handler_options=SignalHandlerOptions.NO,
     )
-    node = Node('mbrl', namespace=namespace, context=context, start_parameter_services=False)
+    node = Node(name, namespace=namespace, context=context, start_parameter_services=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        yield GraphClient(node, executor, robot)
+        yield node, executor
     finally:
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()

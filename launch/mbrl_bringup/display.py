@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mbrl_bringup.episodes import EpisodeRow
@@ -22,6 +24,9 @@ _COLUMNS = (
     ('training [s]', 12),
     ('wall [s]', 8),
 )
+
+Tables = Iterable[tuple[Iterable[str], Iterable[Iterable[str]]]]
+"""Columns and rows of each."""
 
 
 class Terminal:
@@ -48,12 +53,37 @@ class Terminal:
 
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         """A small table."""
-        table = Table(box=None, header_style='bold', pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow='fold')
-        for row in rows:
-            table.add_row(*row)
-        self.console.print(table)
+        self.console.print(_table(columns, rows))
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[Callable[[Tables], None]]:
+        """Hands out what shows tables in place of those before; without a terminal, below them."""
+        if not self.console.is_terminal:
+            yield lambda tables: self.console.print(*(_table(*table) for table in tables), sep='')
+            return
+        with Live(console=self.console, auto_refresh=False) as live:
+            yield lambda tables: live.update(
+                Group(*(_table(*table) for table in tables)), refresh=True
+            )
+
+    @contextlib.contextmanager
+    def bar(self, doing: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar for work whose amount is known; shown only where there is a terminal to redraw.
+
+        Yields:
+            A function to be called with how many units are done, and of how many.
+        """
+        with Progress(
+            TextColumn('{task.description}'),
+            BarColumn(bar_width=24),
+            TextColumn(f'{{task.completed:.0f}}/{{task.total:.0f}} {unit}'),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        ) as progress:
+            bar = progress.add_task(doing, total=1)
+            yield lambda done, total: progress.update(bar, completed=done, total=total)
 
     def begin_trials(self, max_steps: int) -> None:
         """Head of the table of trials."""
@@ -109,6 +139,15 @@ class Terminal:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    table = Table(box=None, header_style='bold', pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow='fold')
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _number(value: float, form: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mbrl_common.settings import SettingsError
+from mbrl_bringup import csv_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,7 @@ class EpisodeLog:
         self.path = path
         self.rows: list[EpisodeRow] = []
         if path.exists():
-            self.rows = _read(path)
+            self.rows = csv_table.read(path, EpisodeRow)
             if not path.read_text().endswith('\n'):  # the write of the last row was cut off
                 path.unlink()
                 rows, self.rows = self.rows, []
@@ -72,41 +71,15 @@ class EpisodeLog:
 
     def append(self, row: EpisodeRow) -> None:
         """Write a row, down to the disk."""
-        new = not self.path.exists()
-        with self.path.open('a', newline='') as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(field.name for field in dataclasses.fields(EpisodeRow))
-            writer.writerow(_text(value) for value in dataclasses.astuple(row))
-            file.flush()
-            os.fsync(file.fileno())
+        csv_table.append(self.path, row)
         self.rows.append(row)
 
     def best(self) -> EpisodeRow | None:
         """The episode with the highest return, of the planned ones if there are any."""
-        planned = [row for row in self.rows if row.kind == 'planned'] or self.rows
-        return max(planned, key=lambda row: row.episode_return, default=None)
+        return best_of(self.rows)
 
 
-def _text(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _read(path: Path) -> list[EpisodeRow]:
-    parsers: dict[str, Any] = {
-        'int': int,
-        'float': float,
-        'str': str,
-        'bool': lambda text: text == 'True',
-    }
-    kinds = {str(field.name): parsers[str(field.type)] for field in dataclasses.fields(EpisodeRow)}
-    rows = []
-    with path.open(newline='') as file:
-        for line, entry in enumerate(csv.DictReader(file), start=2):
-            if None in entry.values():
-                break
-            try:
-                rows.append(EpisodeRow(**{name: kinds[name](text) for name, text in entry.items()}))
-            except (KeyError, TypeError, ValueError) as error:
-                raise SettingsError([f'{path}, line {line}: {error!r}']) from error
-    return rows
+def best_of(rows: Sequence[EpisodeRow]) -> EpisodeRow | None:
+    """The episode with the highest return, of the planned ones if there are any."""
+    planned = [row for row in rows if row.kind == 'planned'] or rows
+    return max(planned, key=lambda row: row.episode_return, default=None)

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ament_index_python.packages import get_packages_with_prefixes
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, SetEnvironmentVariable
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -16,7 +17,7 @@ from launch_ros.actions import Node
 from launch import LaunchContext
 from mbrl_bringup import discovery
 from mbrl_bringup.graph import LOG_LEVELS, GraphOptions, NodeDescription
-from mbrl_bringup.tasks import share_folder
+from mbrl_bringup.tasks import rviz_config_of, share_folder
 
 _TRUTH = ('true', 'false')
 
@@ -81,6 +82,24 @@ def declare_arguments(task: str | None = None) -> list[Action]:
             choices=LOG_LEVELS,
             description='Log level of all nodes',
         ),
+        DeclareLaunchArgument(
+            'headless',
+            default_value='false',
+            choices=_TRUTH,
+            description='Open no window, whatever else is asked for',
+        ),
+        DeclareLaunchArgument(
+            'use_rviz',
+            default_value='false',
+            choices=_TRUTH,
+            description='Show the robot, its plan and the candidates in RViz; of several robots, '
+            'the first',
+        ),
+        DeclareLaunchArgument(
+            'rviz_config_file',
+            default_value='',
+            description="RViz configuration; empty: this package's for the task of params_file",
+        ),
     ]
 
 
@@ -118,6 +137,34 @@ def make_nodes(
     return [
         *(SetEnvironmentVariable(name, text) for name, text in reach.items()),
         *(_action(node, respawn) for node in describe(options)),
+    ]
+
+
+def make_rviz(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """RViz, if it is asked for; for an ``OpaqueFunction`` after the arguments are declared."""
+
+    def value(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    if value('use_rviz') != 'true' or value('headless') == 'true':
+        return []
+    if 'rviz2' not in get_packages_with_prefixes():  # a robot's graph goes on without a window
+        return [LogInfo(msg='RViz is not opened: there is no package rviz2 (ros-jazzy-rviz2)')]
+    params_file = Path(value('params_file')).expanduser()
+    config = value('rviz_config_file') or str(rviz_config_of(params_file))
+    namespace = value('namespace').strip('/')
+    options = GraphOptions(params_file, namespace, robots=int(value('robots')))
+    place = '/'.join(part for part in (namespace, options.places[0]) if part)
+    remappings = [('candidates', f'/{namespace}/candidates'.replace('//', '/'))]
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            namespace=place,
+            remappings=remappings if options.robots > 1 else [],
+            arguments=['-d', config],
+            output='screen',
+        )
     ]
 
 

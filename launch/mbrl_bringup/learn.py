@@ -6,6 +6,7 @@ trajectory of the graph in lockstep, step for step (``test/test_end_to_end.py`` 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -72,7 +73,8 @@ def learn(
         folder: where bags and models go; None: nowhere.
         overrides: parameters by node, with dotted names, that win over the file.
         on_step: called after each step with the episode so far.
-        on_episode: called after each episode, when what it caused to be trained is trained.
+        on_episode: called after each episode, when its bag is finished, and what it caused to be
+            trained is trained.
 
     Returns:
         The episodes, from ``first_episode`` to the last.
@@ -111,45 +113,46 @@ def learn(
         return time.perf_counter() - began
 
     done: list[Episode] = []
-    for episode in range(first_episode, episodes):
-        began = time.perf_counter()
-        training_time = score = 0.0
-        transitions: list[Transition] = []
-        pilot.begin(episode, seed, explore=episode < exploration_episodes, max_steps=max_steps)
-        pilot.observe(simulation.reset(pilot.reset_seed), simulation.time_ns)
-        while not pilot.done:
-            action = None
-            if pilot.needs_plan:
-                try:
-                    pilot.take_plan(planner.plan(pilot.plan_request()))
-                except PlanningFailedError:
-                    action = pilot.act_safely()
-            state = simulation.step(pilot.act() if action is None else action)
-            score += simulation.score
-            pilot.observe(state, simulation.time_ns)
-            transition = pilot.take_transition()
-            assert transition is not None
-            transitions.append(transition)
-            if learner.add(transition).training_due:
-                training_time += train()
-            if on_step is not None:
-                on_step(pilot.record)
-        snapshot = learner.snapshot
-        done.append(
-            Episode(
-                record=pilot.record,
-                score=score,
-                total_steps=pilot.total_steps,
-                holdout_error=math.nan if snapshot is None else snapshot.holdout_error,
-                training_time=training_time,
-                wall_time=time.perf_counter() - began,
-                model_version=learner.version,
-                transitions=transitions,
+    with contextlib.closing(learner):
+        for episode in range(first_episode, episodes):
+            began = time.perf_counter()
+            training_time = score = 0.0
+            transitions: list[Transition] = []
+            pilot.begin(episode, seed, explore=episode < exploration_episodes, max_steps=max_steps)
+            pilot.observe(simulation.reset(pilot.reset_seed), simulation.time_ns)
+            while not pilot.done:
+                action = None
+                if pilot.needs_plan:
+                    try:
+                        pilot.take_plan(planner.plan(pilot.plan_request()))
+                    except PlanningFailedError:
+                        action = pilot.act_safely()
+                state = simulation.step(pilot.act() if action is None else action)
+                score += simulation.score
+                pilot.observe(state, simulation.time_ns)
+                transition = pilot.take_transition()
+                assert transition is not None
+                transitions.append(transition)
+                if learner.add(transition).training_due:
+                    training_time += train()
+                if on_step is not None:
+                    on_step(pilot.record)
+            learner.wait_for_disk()
+            snapshot = learner.snapshot
+            done.append(
+                Episode(
+                    record=pilot.record,
+                    score=score,
+                    total_steps=pilot.total_steps,
+                    holdout_error=math.nan if snapshot is None else snapshot.holdout_error,
+                    training_time=training_time,
+                    wall_time=time.perf_counter() - began,
+                    model_version=learner.version,
+                    transitions=transitions,
+                )
             )
-        )
-        if on_episode is not None:
-            on_episode(done[-1])
-        if not pilot.record.explore and pilot.record.episode_return >= target_return:
-            break
-    learner.close()
+            if on_episode is not None:
+                on_episode(done[-1])
+            if not pilot.record.explore and pilot.record.episode_return >= target_return:
+                break
     return done

@@ -5,6 +5,7 @@
 | ``run.yaml`` | task, seed and versions |
 | ``parameters.yaml`` | the parameter file used, as it was |
 | ``episodes.csv`` | one row per episode, written as it ends |
+| ``status.csv``, ``trainings.csv`` | what the graph said of itself: counts of faults, trainings |
 | ``learning_curve.png``, ``best_trial.gif`` | the run in pictures |
 | ``data/``, ``models/`` | the dynamics node's bags and models |
 | ``logs/`` | the nodes' output |
@@ -33,6 +34,8 @@ class RunFolder:
         self.path = path.resolve()
         self.parameters = self.path / 'parameters.yaml'
         self.episodes = self.path / 'episodes.csv'
+        self.status = self.path / 'status.csv'
+        self.trainings = self.path / 'trainings.csv'
         self.learning_curve = self.path / 'learning_curve.png'
         self.best_trial = self.path / 'best_trial.gif'
         self.data = self.path / 'data'

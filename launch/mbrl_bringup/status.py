@@ -6,15 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-_CONTROLLER = (
-    'INACTIVE',
-    'READY',
-    'RUNNING',
-    'WAITING_FOR_MODEL',
-    'WAITING_FOR_STATE',
-    'WAITING_FOR_PLANNER',
-)
+from mbrl_bringup.status_log import STATES as _CONTROLLER
+
 _TRAINING = ('IDLE', 'TRAINING', 'FAILED')
+_SILENCE = 5.0  # [s]
 
 
 def controller_rows(status: Any) -> Iterator[tuple[str, str]]:
@@ -28,11 +23,19 @@ def controller_rows(status: Any) -> Iterator[tuple[str, str]]:
     yield 'plan time', f'{_ms(status.plan_time_p50)} median, {_ms(status.plan_time_p95)} 95 %'
     yield 'model', f'version {status.model_version}, error {_number(status.model_error)}'
     yield 'state refused', str(status.refused_states)
-    yield 'plans late', str(status.late_plans)
+    yield 'surprise', f'{_number(status.surprise)} times the error expected'
+    promised, brought = _number(status.predicted_return), _number(status.received_return)
+    yield 'plans', f'promised {promised}, brought {brought}'
+    yield 'late', f'{status.late_plans} plans, {status.late_steps} steps; {status.steps_lost} lost'
     yield 'actions clamped', str(status.clamped_actions)
     yield 'not yet stored', str(status.unacknowledged)
     if status.text:
         yield 'says', status.text
+
+
+def age_row(seconds: float) -> str:
+    """Beside a node's name: how long it has said nothing, if that is long; it does each second."""
+    return '' if seconds < _SILENCE else f'silent for {seconds:.0f} s'
 
 
 def training_rows(status: Any) -> Iterator[tuple[str, str]]:

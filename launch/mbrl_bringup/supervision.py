@@ -9,7 +9,6 @@ the kernel tells supervisord (``PR_SET_PDEATHSIG``), and if supervisord is kille
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import http.client
 import os
@@ -28,11 +27,11 @@ from typing import Any
 
 from mbrl_bringup.graph import NodeDescription
 from mbrl_bringup.interruption import check_interrupted
+from mbrl_bringup.with_parent import end_with_this_process
 
 STOP_SECONDS = 6
 """How long a node may take to end after SIGINT, before SIGKILL."""
 _START_RETRIES = 5
-_PR_SET_PDEATHSIG = 1
 
 
 class SupervisionError(RuntimeError):
@@ -103,13 +102,6 @@ class Supervision:
     def _start(self) -> None:
         configuration = self._folder / 'supervisord.conf'
         configuration.write_text('\n'.join(self._configuration()) + '\n')
-        parent = os.getpid()
-
-        def end_with_parent() -> None:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # it was over before the line above
-                os._exit(1)
-
         with (self._folder / 'supervisord.out').open('wb') as output:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', 'supervisor.supervisord', '-n', '-c', str(configuration)],
@@ -119,7 +111,7 @@ class Supervision:
                 cwd=self._folder,
                 env={**os.environ, **self._environment},
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=end_with_this_process(),
             )
         deadline = time.monotonic() + 20.0
         while True:

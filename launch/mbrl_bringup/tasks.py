@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mbrl_common.settings import SettingsError, setting
 from mbrl_common.task import TaskSettings
-from mbrl_common.taskfile import node_settings
+from mbrl_common.taskfile import node_parameters, node_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,13 @@ def params_file_of(task: str) -> Path:
             [f"there is no task '{task}'; there is {known}. For your own, give --params-file"]
         )
     return path
+
+
+def rviz_config_of(params_file: Path) -> Path:
+    """The RViz configuration of the task that a parameter file is for, or else the general one."""
+    folder = share_folder() / 'rviz'
+    own = folder / f'{node_parameters(params_file, "mpc_controller").get("task.name")}.rviz'
+    return own if own.is_file() else folder / 'any.rviz'
 
 
 def learning_settings(params_file: Path) -> LearningSettings:

@@ -78,7 +78,9 @@ class Graph:
         return '\n'.join(f'--- {name}\n{node.output()}' for name, node in self.nodes.items())
 
     def stop(self) -> None:
-        """End all nodes."""
+        """End all nodes, at the same time."""
+        for node in self.nodes.values():
+            node.interrupt()
         for node in self.nodes.values():
             node.stop()
 

@@ -39,6 +39,7 @@ def learn_trials(
     seed: int,
     target_return: float,
     watch: Callable[[], object],
+    max_steps: int = 0,
 ) -> bool:
     """Run trials until one reaches the target, or all are used up.
 
@@ -52,8 +53,9 @@ def learn_trials(
         trials: how many, random ones included.
         exploration_trials: how many of them are random, where there is no data.
         seed: of resets, exploration and plans.
-        target_return: enough for a planned trial.
+        target_return: enough for a planned trial; NaN: none is.
         watch: called twice a second; raises :class:`ControllerLostError` if the action is lost.
+        max_steps: of a trial, at most the task's; 0: the task's.
 
     Returns:
         Whether the target was reached.
@@ -74,6 +76,7 @@ def learn_trials(
         goal = RunEpisodes.Goal(
             episodes=trials - done,
             exploration_episodes=min(max(exploring - done, 0), trials - done),
+            max_steps=max_steps,
             seed=seed,
             first_episode=status.episodes,
             target_return=target_return,

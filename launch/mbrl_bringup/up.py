@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
-import os
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
-from mbrl_bringup.client import GraphClient, GraphError, graph_client
+from mbrl_bringup.client import GraphClient
 from mbrl_bringup.display import Terminal
 from mbrl_bringup.episodes import EpisodeLog
-from mbrl_bringup.graph import GraphOptions, NodeDescription, describe_graph
+from mbrl_bringup.graph import GraphOptions
 from mbrl_bringup.run_folder import RunFolder
-from mbrl_bringup.supervision import Supervision, node_command
+from mbrl_bringup.running import running_graph, shown
+from mbrl_bringup.status_log import StatusLog
+from mbrl_bringup.supervision import Supervision
 from mbrl_bringup.tasks import learning_settings, params_file_of
 from mbrl_bringup.trials import ControllerLostError, learn_trials
-from mbrl_common.node import EXIT_WITH_PARENT
 from mbrl_common.settings import SettingsError
 
 EXIT_SOLVED = 0
 EXIT_NOT_SOLVED = 3
-_START_TIMEOUT = 60.0  # s, until all services are there
-_FORGET_TIMEOUT = 30.0  # s, until DDS gives up a participant that was killed
 
 
 def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -50,41 +43,32 @@ def up(arguments: argparse.Namespace, terminal: Terminal) -> int:
         real_time=arguments.real_time,
         robots=arguments.robots,
     )
-    nodes = describe_graph(options)
-    commands = {node.label: node_command(node, folder.logs) for node in nodes}
-    environment = {
-        EXIT_WITH_PARENT: '1',
-        'PYTHONUNBUFFERED': '1',
-        'RCUTILS_COLORIZED_OUTPUT': '0',
-    }
     learning = _Learning(terminal, folder, seed, arguments.trials) if arguments.learn else None
-    with _alone(options.namespace):
-        terminal.step(f'Starting {len(nodes)} nodes; their output goes to {_short(folder.logs)}')
-        try:
-            with (
-                Supervision(commands, folder.logs, environment) as supervision,
-                graph_client(options.namespace) as graph,
-            ):
-                _wait_until_up(graph, nodes, supervision)
-                terminal.table(
-                    ('node', 'pid', 'offers'),
-                    (
-                        (node.path, str(state.pid), ', '.join(node.services))
-                        for node, state in zip(nodes, supervision.states())
-                    ),
-                )
-                if learning is None:
-                    terminal.step(f'The graph is up in {graph.where}; Ctrl-C ends it')
-                    graph.watch_forever(_Watch(supervision, terminal))
-                solved = learning.run(graph, supervision)
-        finally:
-            if learning is not None:  # the graph is down by now, and does not wait for pictures
-                learning.conclude()
+    try:
+        with running_graph(options, folder.logs, terminal.step) as running:
+            graph, supervision = running.client, running.supervision
+            log = StatusLog(folder.status, folder.trainings, terminal.note)
+            graph.on_controller_status = log.controller
+            graph.on_training_status = log.training
+            terminal.table(
+                ('node', 'pid', 'offers'),
+                (
+                    (node.path, str(state.pid), ', '.join(node.services))
+                    for node, state in zip(running.nodes, supervision.states())
+                ),
+            )
+            if learning is None:
+                terminal.step(f'The graph is up in {graph.where}; Ctrl-C ends it')
+                graph.watch_forever(_Watch(supervision, terminal))
+            solved = learning.run(graph, supervision)
+    finally:
+        if learning is not None:  # the graph is down by now, and does not wait for pictures
+            learning.conclude()
     if solved:
         terminal.step(f'[green]Solved[/] after {learning.log.total_steps} control steps')
         return EXIT_SOLVED
     terminal.step('Not solved: the trials are used up')
-    terminal.note(f'to go on: mbrl up {arguments.task} --learn --resume {_short(folder.path)}')
+    terminal.note(f'to go on: mbrl up {arguments.task} --learn --resume {shown(folder.path)}')
     return EXIT_NOT_SOLVED
 
 
@@ -114,32 +98,6 @@ def _prepare(arguments: argparse.Namespace) -> tuple[RunFolder, int]:
         )
         folder.create(arguments.task, params_file, seed)
     return folder, seed
-
-
-def _wait_until_up(
-    graph: GraphClient, nodes: list[NodeDescription], supervision: Supervision
-) -> None:
-    services = [service for node in nodes for service in node.services]
-    graph.wait_until(
-        lambda: not graph.missing(services),
-        _START_TIMEOUT,
-        lambda: (
-            f'after {_START_TIMEOUT:.0f} s these are still missing: '
-            + ', '.join(graph.missing(services))
-        ),
-        lambda: supervision.check(starting=True),
-    )
-    # What a killed graph left behind in DDS goes by itself; what stays is a second graph.
-    names = [node.path for node in nodes]
-    graph.wait_until(
-        lambda: not graph.doubled(names),
-        _FORGET_TIMEOUT,
-        lambda: (
-            f'another graph is up in {graph.where} of domain {_domain()}: '
-            'end it, or choose another --namespace or --domain-id'
-        ),
-        lambda: supervision.check(starting=True),
-    )
 
 
 class _Learning:
@@ -193,9 +151,11 @@ class _Learning:
             draw_episode(folder.best_trial, folder.parameters, folder.data, best.episode)
         except (OSError, ValueError) as error:  # a picture is no reason for a run to fail
             self._terminal.note(f'no picture of trial {best.episode}: {error}')
-        self._terminal.step(f'The run is in {_short(folder.path)}')
+        self._terminal.step(f'The run is in {shown(folder.path)}')
         for path, what in (
             (folder.episodes, 'one row per trial'),
+            (folder.status, 'what the controller said of itself, each second'),
+            (folder.trainings, 'one row per training'),
             (folder.learning_curve, 'return over control steps'),
             (folder.best_trial, f'the best trial, {best.episode}'),
             (folder.data, 'every transition, as bags'),
@@ -205,6 +165,7 @@ class _Learning:
         ):
             if path.exists():
                 self._terminal.note(f'{path.name:<20} {what}')
+        self._terminal.note(f'as a page: mbrl report {shown(folder.path)}')
 
 
 class _Watch:
@@ -225,27 +186,3 @@ class _Watch:
                 if state.name == self._vital:
                     raise ControllerLostError(f'{state.name} ended and was started again')
                 self._terminal.note(f'{state.name} ended and was started again; see {state.log}')
-
-
-@contextlib.contextmanager
-def _alone(namespace: str) -> Iterator[None]:
-    """Two graphs of the same names would answer each other's messages."""
-    name = f'mbrl-{os.getuid()}-{_domain()}-{namespace.replace("/", "-")}.lock'
-    with (Path(tempfile.gettempdir()) / name).open('w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise GraphError(
-                f"a graph is up already in namespace '/{namespace}' of domain {_domain()}: "
-                'end it, or choose another --namespace or --domain-id'
-            ) from None
-        yield
-
-
-def _domain() -> str:
-    return os.environ.get('ROS_DOMAIN_ID', '') or '0'
-
-
-def _short(path: Path) -> Path:
-    """Relative to here, where that is shorter."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

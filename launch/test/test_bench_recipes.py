@@ -68,6 +68,25 @@ def test_sizes_of_a_task_win() -> None:
     assert (ant.optimizer.pddm.sigma, other.optimizer.pddm.sigma) == (0.8, 0.9)
 
 
+@pytest.mark.parametrize(
+    ('task', 'numbers'),
+    [
+        ('valve_pddm', (7, 700, 0.5, 0.7, 0.9)),
+        ('baoding_pddm', (7, 700, 20.0, 0.6, 0.9)),
+        ('cube_pddm', (7, 1000, 10.0, 0.6, 0.9)),
+    ],
+)
+def test_pddms_own_tasks_have_its_published_numbers(task: str, numbers: tuple[float, ...]) -> None:
+    dynamics, planner = settings('pddm', task)
+    pddm = planner.optimizer.pddm
+    found = (planner.planner.horizon, planner.optimizer.candidates)
+    assert (*found, pddm.kappa, pddm.beta, pddm.sigma) == numbers
+    assert planner.optimizer.iterations == 1
+    assert dynamics.training.every_episodes == (20 if task == 'valve_pddm' else 40)
+    # It exchanges the balls to have twice the data, and does nothing of the kind elsewhere.
+    assert len(dynamics.symmetries()) == (task == 'baoding_pddm')
+
+
 def test_mbmf_is_random_shooting_in_one_deterministic_network() -> None:
     dynamics, planner = settings('mbmf')
     assert (dynamics.model.kind, dynamics.model.members) == ('deterministic', 1)
@@ -121,3 +140,14 @@ def test_the_digest_is_another_as_soon_as_anything_is(tmp_path: Path) -> None:
         digest(recipe('random', TASK, file), file, None),
     }
     assert len(found) == 5
+
+
+def test_what_is_drawn_is_no_part_of_the_digest(tmp_path: Path) -> None:
+    file = params_file_of(TASK)
+    document = yaml.safe_load(file.read_text())
+    for node in ('planner', 'mpc_controller'):
+        document[f'/**/{node}']['ros__parameters']['trace']['points'] = ['cart']
+    copy = tmp_path / 'copy.yaml'
+    copy.write_text(yaml.safe_dump(document))
+    pets = recipe('pets', TASK, file)
+    assert digest(pets, copy, None) == digest(pets, file, None)

@@ -11,7 +11,20 @@ import pytest
 from mbrl_bringup import cli
 from mbrl_mpc.modes import MEANINGS
 
-VERBS = ('up', 'tasks', 'status', 'retrain', 'replan', 'goal', 'mode', 'evaluate', 'data', 'bench')
+VERBS = (
+    'up',
+    'tasks',
+    'status',
+    'retrain',
+    'replan',
+    'goal',
+    'mode',
+    'evaluate',
+    'data',
+    'bench',
+    'report',
+    'watch',
+)
 
 
 @pytest.fixture(autouse=True)

@@ -65,10 +65,14 @@ def test_a_task_can_be_simulated_in_lockstep_and_in_real_time_and_seen(task: str
 
 
 @pytest.mark.parametrize('task', task_names())
-def test_controller_and_planner_pursue_the_same_objective(task: str) -> None:
+def test_controller_and_planner_pursue_the_same_objective_and_draw_the_same_points(
+    task: str,
+) -> None:
     planner = node_settings(params_file_of(task), 'planner', PlannerSettings)
     controller = node_settings(params_file_of(task), 'mpc_controller', MpcSettings)
     assert planner.objective == controller.objective
+    assert planner.trace == controller.trace
+    assert planner.trace.points, 'nothing of this task can be watched'
 
 
 def test_a_task_file_has_no_section_that_nobody_reads(document: Any) -> None:

@@ -64,22 +64,27 @@ def test_a_node_announces_itself_often_and_is_soon_forgotten_when_it_was_killed(
     ):
         # Where the 31st participant of the domain would listen, by the RTPS specification
         listener.bind(('127.0.0.1', 7400 + 250 * domain + 10 + 2 * 30))
-        listener.settimeout(20.0)
         environment = reach(False, {}, True)
         with NodeProcess(
             'mbrl_sim_bridge', 'sim_bridge', params_file=params_file, env=environment
         ) as node:
-            heard: list[float] = []
-            while len(heard) < 15:  # the first ones are a burst
-                assert listener.recv(1 << 16)[:4] == b'RTPS'
-                heard.append(time.monotonic())
-            pauses = [after - before for before, after in itertools.pairwise(heard[5:])]
-            assert 0.2 < statistics.median(pauses) < 1.5
 
             def known() -> bool:
                 return 'sim_bridge' in probe.node.get_node_names()
 
-            probe.wait_until(known, 10.0, 'the node')
+            probe.wait_until(known, 30.0, 'the node')
+            time.sleep(1.0)  # the first ones are a burst, as is what those who meet tell each other
+            listener.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while listener.recv(1 << 16):
+                    pass
+            listener.settimeout(20.0)
+            heard: list[float] = []
+            while len(heard) < 8:
+                assert listener.recv(1 << 16)[:4] == b'RTPS'
+                heard.append(time.monotonic())
+            pauses = [after - before for before, after in itertools.pairwise(heard)]
+            assert 0.2 < statistics.median(pauses) < 1.5
             node.kill()
             # 20 s by default
             probe.wait_until(lambda: not known(), 12.0, 'the end of the node that was killed')
@@ -96,7 +101,8 @@ def announcements(domain: int) -> Iterator[socket.socket]:
             listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
             listener.settimeout(2.0)
             listener.sendto(b'heard', (GROUP, 7400 + 250 * domain))
-            assert listener.recv(5) == b'heard'
+            assert b'heard' in (listener.recv(1 << 16) for _ in range(100))
+            listener.settimeout(0.2)
         except OSError:
             pytest.skip('there is no network with multicast here')
         yield listener
@@ -114,12 +120,18 @@ def test_nothing_is_announced_to_the_network_unless_asked(
         NodeProcess('mbrl_sim_bridge', 'sim_bridge', params_file=params_file, env={RANGE: reach}),
         Probe() as probe,
     ):
-        probe.wait_until(lambda: 'sim_bridge' in probe.node.get_node_names(), 30.0, 'the node')
-        listener.setblocking(False)
-        heard = b''
-        with contextlib.suppress(BlockingIOError):
-            heard = listener.recv(1 << 16)
-    assert (heard[:4] == b'RTPS') == (reach == 'SUBNET')
+        (publisher,) = probe.wait_until(
+            lambda: probe.node.get_publishers_info_by_topic('/joint_states'), 30.0, 'the node'
+        )
+        # Others in the network may use the same domain: only what this node says counts.
+        header = b'RTPS', bytes(publisher.endpoint_gid[:12])
+        deadline = time.monotonic() + (10.0 if reach == 'SUBNET' else 1.0)
+        heard = False
+        while not heard and time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                packet = listener.recv(1 << 16)
+                heard = (packet[:4], packet[8:20]) == header
+    assert heard == (reach == 'SUBNET')
 
 
 _FAMILIES = {1: socket.AF_INET, 4: socket.AF_INET6}

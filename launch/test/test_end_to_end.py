@@ -26,7 +26,6 @@ from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import TrainingStatus, TransitionAck
 
 PARAMS = params_file_of('cartpole_swingup')
-pytestmark = pytest.mark.slow  # with the machine to itself
 
 # Enough to go through every motion of the graph, and not enough to learn.
 SHORT = {
@@ -199,7 +198,8 @@ def test_a_killed_controller_comes_back_and_the_dataset_goes_on(tmp_path: Path) 
 def test_the_graph_runs_in_a_namespace(tmp_path: Path) -> None:
     with isolated_domain(), Probe(namespace='robot1') as probe:
         nodes = [
-            NodeProcess(package, name, namespace='robot1', params_file=PARAMS)
+            # the installed executables themselves
+            NodeProcess(package, name, namespace='robot1', params_file=PARAMS, copied=False)
             for name, package in PACKAGES.items()
         ]
         try:

@@ -26,6 +26,7 @@ if shutil.which('ros2') is None or importlib.util.find_spec('launch_ros') is Non
 
 ARGUMENTS = ('params_file', 'namespace', 'seed', 'run_folder', 'autostart', 'use_respawn')
 ARGUMENTS += ('log_level', 'network', 'robots')
+RVIZ = ('headless', 'use_rviz', 'rviz_config_file')
 EXECUTABLES = [node.executable for node in describe_graph(GraphOptions(Path('x')))]
 
 
@@ -60,9 +61,9 @@ def end(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize(
     ('file', 'more'),
     [
-        ('bringup.launch.py', ()),
-        ('cartpole_swingup.launch.py', ('headless', 'use_rviz', 'rviz_config_file')),
-        ('cartpole_balance.launch.py', ('headless', 'use_rviz', 'rviz_config_file')),
+        ('bringup.launch.py', RVIZ),
+        ('cartpole_swingup.launch.py', RVIZ),
+        ('cartpole_balance.launch.py', RVIZ),
     ],
 )
 def test_every_argument_is_described(file: str, more: tuple[str, ...]) -> None:

@@ -44,8 +44,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TIMEOUT = 0.3  # [s]
 FAR = 25.0  # m: no rail is so long
 EDGE = 10.0  # m: beyond, the robot must not be
+STATE_PERIOD = 8_000_000  # [ns]
 OVERRIDES = overridden(
-    sim_bridge={'sim.state_rate': 125.0},
+    sim_bridge={'sim.state_rate': 1e9 / STATE_PERIOD},
     mpc_controller={
         'control.max_action_rate': MAX_RATE,
         'robot.state_timeout': TIMEOUT,
@@ -143,8 +144,12 @@ def test_of_states_that_cannot_be_none_is_acted_on_and_control_resumes_without_t
                 lambda s: s.refused_states >= refused + 5, 'refused states to be counted'
             )
         flight.wait_for_source(Command.SOURCE_SAFE, 5)  # and it still is
-        # going by the last true state, or anything later, no more than the limit lets through
-        assert len(answers_to(flight.commands, last)) <= (TIMEOUT + lie.patience) * RATE + 3
+        # of states that are later than the last true one, none but what patience believed; and of
+        # the last one believed, no more commands than the limit lets through
+        answers = answers_to(flight.commands, last)
+        believed = max(nanoseconds(answer.state_stamp) for answer in answers)
+        assert believed - last <= lie.patience * 1e9 + 3 * STATE_PERIOD
+        assert len(answers_to(flight.commands, believed)) <= TIMEOUT * RATE + 3
     flight.wait_for_source(Command.SOURCE_PLAN)
     assert flight.flying
     assert not any(np.isnan(t.next_state).any() for t in flight.transitions)
@@ -199,7 +204,7 @@ def test_outside_of_its_region_the_robot_gets_the_safe_command_at_once(
         flight.wait_for_source(Command.SOURCE_SAFE, 50)
         outside = nanoseconds(relay.lies[0].header.stamp)
     # it was a jump at first: refused, until five in a row agreed
-    assert len(answers_to(flight.commands, outside + 6 * 8_000_000)) == len(
+    assert len(answers_to(flight.commands, outside + 6 * STATE_PERIOD)) == len(
         answers_to(flight.commands, nanoseconds(relay.lies[-1].header.stamp) + 1)
     )
     flight.wait_for_source(Command.SOURCE_PLAN)
@@ -220,6 +225,10 @@ def test_a_jump_that_lasts_is_believed_and_no_step_leads_over_it(
                 20.0,
                 'a transition of where it is now',
             )
+        there = next(t for t in flight.transitions[begin:] if t.state[0] > 3.0)
+        # in less time than the robot, at 20 m/s, could have taken to get there
+        moved_at = nanoseconds(relay.lies[0].header.stamp)
+        assert nanoseconds(there.stamp) - moved_at < 0.25e9
     flight.wait_for_source(Command.SOURCE_PLAN)
     assert flight.flying
     assert_stored_are_motions(flight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib.util
 import operator
 import threading
 import time
@@ -15,14 +16,19 @@ from typing import Any
 
 import pytest
 from rclpy.node import Node
+from visualization_msgs.msg import MarkerArray
 
 import mbrl_bringup
 from mbrl_bringup.client import GraphError, graph_client
 from mbrl_bringup.graph import GraphOptions, describe_graph
 from mbrl_bringup.tasks import params_file_of
 from mbrl_bringup.testing import PACKAGES
+from mbrl_bringup.testing_sink import Heard
+from mbrl_bringup.watch.subscriber import subscriber
+from mbrl_common.qos import LATCHED
 from mbrl_common.testing import NodeProcess, Probe, isolated_domain
 from mbrl_msgs.action import RunEpisodes
+from mbrl_msgs.msg import ControllerStatus, Plan, TrainingStatus, Transition
 
 POLICY = Path(mbrl_bringup.__file__).parent.parent / 'security' / 'policy.xml'
 PARAMS = params_file_of('cartpole_swingup')
@@ -84,6 +90,8 @@ def allowed(node: str) -> Access:
                 f'{name}/_action/{service}'
                 for service in ('send_goal', 'cancel_goal', 'get_result')
             }
+    if importlib.util.find_spec('tf2_msgs') is None:  # where ROS comes from wheels
+        access.publish.discard('/tf')
     return access
 
 
@@ -153,7 +161,6 @@ GRAPHS = {
         GraphOptions(PARAMS),
         others={'mpc_controller': {'control.state_source': 'observation'}},
         unused={
-            'sim_bridge': Access(publish={'/diagnostics'}),
             '_sim_bridge_hot_path': Access(subscribe={EFFORT, TRAJECTORY}),
             'mpc_controller': Access(subscribe={'/clock'}, reply={'/mpc_controller/confirm_reset'}),
             '_mpc_controller_hot_path': Access(
@@ -264,6 +271,22 @@ def test_the_command_may_ask_what_it_asks_and_nothing_else() -> None:
     assert functools.reduce(operator.or_, seen) == allowed('mbrl')
 
 
+def test_who_watches_may_listen_and_nothing_else() -> None:
+    shown = {'markers', 'plan_markers', 'candidates'}
+    kinds = {'controller_status': ControllerStatus, 'training_status': TrainingStatus}
+    kinds |= {'plan': Plan, 'transition': Transition, **dict.fromkeys(shown, MarkerArray)}
+    with isolated_domain(), Probe() as probe, subscriber('', None, print) as watch:
+        for topic, kind in kinds.items():
+            probe.node.create_publisher(kind, topic, LATCHED)
+        watch.listen(Heard())
+        probe.wait_until(lambda: 'mbrl_watch' in probe.node.get_node_names(), 10.0, 'who watches')
+        deadline = time.monotonic() + 20.0
+        expected = allowed('mbrl_watch')
+        while real(probe.node, 'mbrl_watch') != expected and time.monotonic() < deadline:
+            watch.spin(0.2)
+        assert real(probe.node, 'mbrl_watch') == expected
+
+
 def test_every_process_has_an_enclave_of_its_own() -> None:
     enclaves = ElementTree.parse(POLICY).iterfind('.//enclave')
     found = {
@@ -271,7 +294,8 @@ def test_every_process_has_an_enclave_of_its_own() -> None:
         for enclave in enclaves
     }
     expected = {node.enclave: [node.name, f'_{node.name}_hot_path'] for node in NODES}
-    assert found == {**expected, '/mbrl': ['mbrl']}
+    others = ('mbrl', 'mbrl_watch', 'mbrl_record')
+    assert found == {**expected, **{f'/{name}': [name] for name in others}}
 
 
 def test_the_enclaves_have_no_comments_between_them() -> None:

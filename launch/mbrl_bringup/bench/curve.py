@@ -50,7 +50,7 @@ def figure(task: str, runs: Runs) -> Any:
                 label = f'{named(recipe, rows)}, {seeds} seed{"s" * (seeds > 1)}'
                 axis.plot(steps, middle, 'o-', color=colour, label=label, markersize=3)
                 axis.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-        _draw_published(axis, [f for f in figures_of(task) if f.measure == measure], last)
+        draw_published(axis, [f for f in figures_of(task) if f.measure == measure], last)
         axis.set(xlabel='environment steps', ylabel=_gain_name(own), title=MEASURES[measure])
         axis.set_xlim(0, last * 1.05)
         axis.grid(alpha=0.25)
@@ -65,7 +65,8 @@ def _gain_name(own: Any) -> str:
     return "environment's own score" if paid else 'return'
 
 
-def _draw_published(axis: Any, figures: list[Figure], last: int) -> None:
+def draw_published(axis: Any, figures: list[Figure], last: int) -> None:
+    """Draw published figures of one measure, beside a run of ``last`` environment steps."""
     series: dict[tuple[str, str], list[Figure]] = {}
     for one in sorted(figures, key=lambda each: each.steps):
         series.setdefault((one.method, one.source.title), []).append(one)

@@ -9,18 +9,20 @@ from typing import Any
 RESULTS = Path('benchmarks/results/bench')
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the command line to the subparsers of ``mbrl``."""
+def add_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command line to the subparsers of ``mbrl``; ``common`` says where a graph is."""
     bench = verbs.add_parser(
         'bench',
+        parents=[common],
         help='run a task by a recipe, and put it beside published figures',
         description='Run a task by a recipe, seed after seed in one process without ROS. Each '
         'episode is a row of a CSV file as soon as it has ended. The same command goes on where it '
-        'was stopped: after the last whole episode (sac: with the seed that was not done), from '
-        'what lies in the folder OUT.runs; without it, a seed that is not done is run again from '
-        'its first episode. At the end the curve is drawn. `mbrl bench --recipes` lists the '
-        'recipes. Ends with 0 if all was run, 1 if something failed, 2 if something given is '
-        'wrong.',
+        'was stopped: after the last whole episode (sac, and with --graph: with the seed that was '
+        'not done), from what lies in the folder OUT.runs; without it, a seed that is not done is '
+        'run again from its first episode. With --graph the rows come from the ROS graph in '
+        'lockstep, its nodes as processes, where --namespace and --domain-id say. At the end the '
+        'curve is drawn. `mbrl bench --recipes` lists the recipes. Ends with 0 if all was run, 1 '
+        'if something failed, 2 if something given is wrong.',
     )
     bench.add_argument('task', nargs='?', metavar='TASK', help='name of the task')
     bench.add_argument(
@@ -49,7 +51,27 @@ def add_parser(verbs: Any) -> None:
         '--out',
         type=Path,
         metavar='CSV',
-        help=f'where rows go (default: {RESULTS}/TASK-RECIPE.csv); the curve goes beside it',
+        help=f'where rows go (default: {RESULTS}/TASK-RECIPE.csv, or TASK-RECIPE-graph.csv); the '
+        'curve goes beside it',
+    )
+    bench.add_argument(
+        '--graph',
+        action='store_true',
+        help='by the ROS graph, as `mbrl up --learn` runs it; the rows are another line, '
+        'RECIPE-graph, and the same but for times',
+    )
+    bench.add_argument(
+        '--threads',
+        type=_count,
+        default=1,
+        metavar='N',
+        help='that simulate, in the recipe random; the rows do not depend on it. Pays where a step '
+        'of the physics takes long, as in ant (default: 1)',
+    )
+    bench.add_argument(
+        '--video',
+        action='store_true',
+        help='draw the best planned episode of each seed as a film, OUT-seedN.mp4 (needs PyAV)',
     )
     bench.add_argument(
         '--keep',

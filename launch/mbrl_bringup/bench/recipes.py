@@ -32,6 +32,13 @@ class Recipe:
     overrides: Mapping[str, Mapping[str, Any]]
     """By node, dotted names to values that win over the task's file."""
 
+    @property
+    def only_random(self) -> bool:
+        """Every episode acts at random, and nothing is learned: none depends on another."""
+        dynamics = self.overrides.get('dynamics', {})
+        never = [dynamics.get(f'training.every_{unit}') == 0 for unit in ('episodes', 'steps')]
+        return self.explores == 'always' and all(never)
+
     def exploration_episodes(self, episodes: int, of_task: int) -> int:
         """How many of the episodes act at random; ``of_task`` is what the task's file says."""
         return {'first': min(of_task, episodes), 'always': episodes, 'never': 0}[self.explores]
@@ -108,10 +115,15 @@ def _check(chosen: Recipe, params_file: Path) -> None:
 
 
 def digest(chosen: Recipe, params_file: Path, max_steps: int | None) -> str:
-    """A few letters that are others as soon as any parameter of any node is: rows with the same
-    ones may be put together."""
+    """A few letters that are others as soon as any parameter of any node is, but for what is only
+    drawn: rows with the same ones may be put together."""
     said: dict[str, Any] = {
-        node: node_parameters(params_file, node) | dict(chosen.overrides.get(node, {}))
+        node: {
+            name: value
+            for name, value in node_parameters(params_file, node).items()
+            if not name.startswith('trace.')
+        }
+        | dict(chosen.overrides.get(node, {}))
         for node in _ALL
     }
     said['recipe'] = [chosen.runner, chosen.explores]

@@ -11,8 +11,9 @@ import platform
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from mbrl_bringup.csv_table import PARSERS, texts
+from mbrl_common.files import replaced
 from mbrl_common.settings import SettingsError
 
 _PACKAGES = ('mbrl_bringup', 'torch', 'numpy', 'mujoco', 'gymnasium')
@@ -168,15 +169,6 @@ def machine() -> str:
 _FIELDS = {field.name: str(field.type) for field in dataclasses.fields(Row)}
 
 
-def _flag(text: str) -> bool:
-    if text not in ('True', 'False'):
-        raise ValueError(f'{text!r} is neither True nor False')
-    return text == 'True'
-
-
-_PARSERS: dict[str, Any] = {'int': int, 'float': float, 'str': str, 'bool': _flag}
-
-
 def _parse(path: Path) -> tuple[list[Row], bool]:
     try:
         text = path.read_text()
@@ -198,7 +190,7 @@ def _parse(path: Path) -> tuple[list[Row], bool]:
             if len(line) != len(_FIELDS):
                 raise ValueError(f'{len(line)} values, not {len(_FIELDS)}')
             values = {
-                name: _PARSERS[kind](value) for (name, kind), value in zip(_FIELDS.items(), line)
+                name: PARSERS[kind](value) for (name, kind), value in zip(_FIELDS.items(), line)
             }
             rows.append(Row(**values))
         except ValueError as error:
@@ -208,20 +200,7 @@ def _parse(path: Path) -> tuple[list[Row], bool]:
 
 def _write(path: Path, rows: Sequence[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.partial')
-    try:
-        with partial.open('w', newline='') as file:
-            writer = csv.writer(file, lineterminator='\n')
-            writer.writerow(_FIELDS)
-            writer.writerows(map(_texts, rows))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def _texts(row: Row) -> list[str]:
-    values = dataclasses.astuple(row)
-    return [repr(value) if isinstance(value, float) else str(value) for value in values]
+    with replaced(path, durable=True) as partial, partial.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(_FIELDS)
+        writer.writerows(map(texts, rows))

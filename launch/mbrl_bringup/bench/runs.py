@@ -1,4 +1,8 @@
-"""Runs of ``mbrl bench``: seed after seed in this process, and on from where one was stopped.
+"""Runs of ``mbrl bench``: seed after seed, and on from where one was stopped.
+
+By the graph (``graph_runs``), and for the model-free line (``sac``), a seed that was stopped begins
+anew; episodes that only act at random need none of the others (``random_runs``). Else everything
+happens in this process, and goes on after the last whole episode.
 
 Beside the CSV file lies a folder for each seed that is not done: its bags and its newest model, and
 ``progress.yaml``, which says how far they go. An episode counts once its row is written, then
@@ -24,10 +28,17 @@ import yaml
 from mbrl_bringup.bench.recipes import Recipe
 from mbrl_bringup.bench.rows import Row, Rows, machine, versions
 from mbrl_bringup.learn import Episode, learn
+from mbrl_common.files import replaced
 from mbrl_common.settings import SettingsError
 from mbrl_mpc.pilot import EpisodeRecord
 
+BY_GRAPH = '-graph'
+"""Ends the recipe's name and the digest of what was run by the graph."""
 _NUMBERED = re.compile(r'(?:episode|model)_(\d+)')
+
+
+class SeedFailedError(RuntimeError):
+    """A seed's run ended early; the text says which and why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +59,17 @@ class Bench:
     out: Path
     keep: bool = False
     """Keep the folders of seeds that are done."""
+    graph: str | None = None
+    """Namespace of the graph that runs it; None: it runs in this process, without ROS."""
+    threads: int = 1
+    """That play random episodes, where nothing is learned from them. Rows do not depend on it."""
+    video: bool = False
+    """Draw the best planned episode of each seed."""
+
+    @property
+    def name(self) -> str:
+        """The recipe's, as it is in the rows: what the graph ran is another line."""
+        return self.recipe.name + (BY_GRAPH if self.graph is not None else '')
 
     @property
     def runs_folder(self) -> Path:
@@ -59,7 +81,7 @@ class Bench:
         record = episode.record
         return Row(
             task=self.task,
-            recipe=self.recipe.name,
+            recipe=self.name,
             settings=self.settings,
             unchanged=self.unchanged,
             seed=seed,
@@ -93,7 +115,7 @@ class Display(Protocol):
         """A seed's run begins, or goes on."""
 
     def step(self, record: EpisodeRecord) -> None:
-        """An episode goes on."""
+        """An episode goes on; of a record by the graph only ``episode`` and ``steps`` are there."""
 
     def row(self, row: Row) -> None:
         """An episode has ended."""
@@ -107,17 +129,20 @@ def run(bench: Bench, display: Display) -> list[Row]:
 
     Raises:
         SettingsError: something given is wrong, or the file is, or another process writes it.
+        SeedFailedError: the graph did not come up, or did not stay up.
         OSError: something cannot be written.
     """
     with _alone(bench.runs_folder):
         rows = Rows(bench.out)
-        rows.check(bench.task, bench.recipe.name, bench.settings)
+        rows.check(bench.task, bench.name, bench.settings)
         if rows.cut_off:
             display.note(f'{bench.out}: its last line was cut off; that episode is run again')
         for seed in range(bench.seeds):
             if len(rows.of_seed(seed)) < bench.episodes:
                 display.begin(seed)
                 _run_seed(bench, seed, rows, display)
+            if bench.video:
+                _draw(bench, seed, rows, display)
             if not bench.keep:
                 shutil.rmtree(_seed_folder(bench, seed), ignore_errors=True)
     with contextlib.suppress(OSError):  # other seeds are in it, or other processes wait for it
@@ -141,6 +166,20 @@ def _run_seed(bench: Bench, seed: int, rows: Rows, display: Display) -> None:
 
     folder = _seed_folder(bench, seed)
     done = rows.of_seed(seed)
+    if bench.graph is None and bench.recipe.only_random and not bench.keep:
+        from mbrl_bringup.bench.random_runs import run_random
+
+        run_random(bench, seed, done, display.step, lambda row: _put(rows, row, display))
+        return
+
+    if bench.graph is not None:
+        from mbrl_bringup.bench.graph_runs import run_by_graph
+
+        if done:
+            display.note(f'seed {seed}: the graph begins it anew, from episode 0')
+        run_by_graph(bench, seed, folder, display, lambda row: _put(rows, row, display))
+        return
+
     first = _take_up(folder, done, bench.settings)
     if first < len(done):
         display.note(
@@ -167,6 +206,12 @@ def _run_seed(bench: Bench, seed: int, rows: Rows, display: Display) -> None:
         on_step=display.step,
         on_episode=on_episode,
     )
+
+
+def _draw(bench: Bench, seed: int, rows: Rows, display: Display) -> None:
+    from mbrl_bringup.bench.films import draw_best
+
+    draw_best(bench, seed, rows.of_seed(seed), _seed_folder(bench, seed), display.note)
 
 
 def _put(rows: Rows, row: Row, display: Display) -> None:
@@ -212,10 +257,8 @@ def _progress_after(row: Row, settings: str) -> dict[str, Any]:
 
 
 def _write_progress(folder: Path, row: Row) -> None:
-    path = folder / 'progress.yaml'
-    partial = path.with_name(path.name + '.partial')
-    partial.write_text(yaml.safe_dump(_progress_after(row, row.settings), sort_keys=False))
-    partial.replace(path)
+    with replaced(folder / 'progress.yaml') as partial:
+        partial.write_text(yaml.safe_dump(_progress_after(row, row.settings), sort_keys=False))
 
 
 def _read_progress(folder: Path) -> dict[str, Any]:

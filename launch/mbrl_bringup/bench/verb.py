@@ -74,9 +74,10 @@ def _run(arguments: argparse.Namespace, terminal: Any) -> int:
     from mbrl_bringup.bench.progress import BenchDisplay
     from mbrl_bringup.bench.recipes import digest, recipe
     from mbrl_bringup.bench.rows import read
-    from mbrl_bringup.bench.runs import Bench, run
+    from mbrl_bringup.bench.runs import BY_GRAPH, Bench, SeedFailedError, run
     from mbrl_bringup.tasks import learning_settings, params_file_of
     from mbrl_common.settings import SettingsError
+    from mbrl_planner.plan import NoModelError
     from mbrl_sim_bridge.simulation import SimulationError
 
     if arguments.task is None:
@@ -84,30 +85,45 @@ def _run(arguments: argparse.Namespace, terminal: Any) -> int:
     params_file = arguments.params_file or params_file_of(arguments.task)
     learning = learning_settings(params_file)
     chosen = recipe(arguments.recipe, arguments.task, params_file)
+    if arguments.graph and chosen.runner != 'learn':
+        raise SettingsError(
+            [
+                f"the recipe '{chosen.name}' has no graph: it plans in no model, and the nodes do "
+                'nothing else; leave --graph out'
+            ]
+        )
     episodes = arguments.episodes or learning.trials
+    ending = BY_GRAPH if arguments.graph else ''
     bench = Bench(
         task=arguments.task,
         params_file=params_file,
         recipe=chosen,
-        settings=digest(chosen, params_file, arguments.max_steps),
+        settings=digest(chosen, params_file, arguments.max_steps) + ending,
         unchanged=arguments.params_file is None
         and arguments.max_steps in (None, learning.task.max_steps),
         seeds=arguments.seeds,
         episodes=episodes,
         exploration_episodes=chosen.exploration_episodes(episodes, learning.exploration_trials),
         max_steps=arguments.max_steps,
-        out=arguments.out or RESULTS / f'{arguments.task}-{chosen.name}.csv',
+        out=arguments.out or RESULTS / f'{arguments.task}-{chosen.name}{ending}.csv',
         keep=arguments.keep,
+        graph=arguments.namespace if arguments.graph else None,
+        threads=arguments.threads,
+        video=arguments.video,
     )
+    if bench.video:
+        from mbrl_bringup.bench import films
+
+        films.check(bench)
     max_steps = arguments.max_steps or learning.task.max_steps
-    terminal.step(f'{bench.task}, {chosen.name}: {chosen.about}')
+    terminal.step(f'{bench.task}, {bench.name}: {chosen.about}')
     before = read(bench.out) if bench.out.exists() else []
     if before:
         terminal.note(f'{bench.out}: {len(before)} episodes are there already')
     try:
         with BenchDisplay(terminal, bench, before, max_steps) as display:
             rows = run(bench, display)
-    except SimulationError as error:
+    except (SimulationError, NoModelError, SeedFailedError) as error:
         terminal.error(str(error))
         return EXIT_FAILED
     folder = bench.out.parent
@@ -118,7 +134,7 @@ def _run(arguments: argparse.Namespace, terminal: Any) -> int:
     curve.draw(picture, bench.task, runs)
     if len({(row.versions, row.machine) for row in rows}) > 1:
         terminal.note(f'{bench.out} has rows of several versions or machines')
-    only = {(bench.task, chosen.name): rows}
+    only = {(bench.task, bench.name): rows}
     _widen(terminal)
     terminal.table(table.OURS_COLUMNS, table.ours(only))
     terminal.note(

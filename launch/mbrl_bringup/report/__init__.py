@@ -1,0 +1,1 @@
+"""``mbrl report``: a learning run, or several, as one page of HTML."""
