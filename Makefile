@@ -29,7 +29,7 @@ BUILD_INPUTS := colcon.meta $(shell find src launch -name package.xml -o -name s
 LINKED_FILES := $(sort $(shell find src launch -type f \
   -not -path '*/test/*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*'))
 
-.PHONY: help venv build demo test lint clean distclean FORCE
+.PHONY: help venv build demo watch test lint clean distclean FORCE
 
 help: ## this list
 	@echo 'Usage: make TARGET [ARGS="..."] [PYTHON=python3.12] [WHEELS=1]'
@@ -42,10 +42,16 @@ build: $(BUILT) ## build the workspace with colcon
 demo: $(BUILT) ## learn TASK (cartpole_swingup) from nothing; ARGS go to `mbrl up --learn`
 	@source tools/env.sh && exec mbrl up $(TASK) --learn $(ARGS)
 
+watch: $(VENV)/.runtime ## install Rerun (170 MB), for `mbrl watch`
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check -r requirements/watch.txt \
+	  $(addprefix -c ,$(wildcard $(VENV)/constraints.txt)) || { echo 'error: Rerun was not' \
+	  'installed; it needs NumPy 2. Beside a ROS 2 with NumPy 1, "make watch build WHEELS=1"' \
+	  'makes an environment of its own, and its mbrl watches all the same' >&2; exit 1; }
+
 test: $(BUILT) $(VENV)/.development ## all tests; ARGS go to pytest
 	@source tools/env.sh && failed=0; \
 	python -m pytest -n 2 -m 'not slow' $(ARGS) || failed=$$?; \
-	echo; echo '==> The slow ones, with the machine to themselves'; \
+	echo; echo '==> Those that go by real time, with the machine to themselves'; \
 	python -m pytest -m slow $(ARGS) || failed=$$?; \
 	exit $$failed
 
@@ -67,10 +73,13 @@ $(VENV)/.runtime: FORCE
 $(VENV)/.development: $(VENV)/.runtime FORCE
 	@tools/make_venv.sh $(VENV) '$(PYTHON)' development
 
+# colcon's own flags of make have a limit of the load as well: its own jobs soon reach it, and from
+# then on it builds one file after the other.
 $(BUILT): $(VENV)/.runtime $(BUILD_INPUTS) build/.linked-files
 	@echo; echo '==> Building the workspace'
 	@[ -e $@ ] || rm -rf install build/mbrl_*
-	@source tools/env.sh && PYTHONWARNINGS=ignore python -m colcon --log-level error build \
+	@source tools/env.sh; [[ " $$MAKEFLAGS" == *' -j'* ]] || export MAKEFLAGS=-j$$(nproc); \
+	  PYTHONWARNINGS=ignore python -m colcon --log-level error build \
 	  --base-paths src launch --symlink-install --event-handlers desktop_notification-
 	@touch $@
 

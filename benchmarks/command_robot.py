@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import random
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.action import ActionClient
@@ -21,15 +23,16 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from mbrl_common.hot_path import HotPath
-from mbrl_common.messages import nanoseconds
+from mbrl_common.messages import nanoseconds, to_field
 from mbrl_common.node import spin
 from mbrl_common.qos import STANDARD
 from mbrl_msgs.action import RunEpisodes
 from mbrl_msgs.msg import Command
-from mbrl_msgs.srv import Reset
+from mbrl_msgs.srv import PlanActions, Reset
 
 PRIORITY = 80  # of the measurement
 GAPS = (0.008, 0.012)  # s between two states; uneven, so that no beat falls in step with them
+HORIZON = 25  # of its plans
 PATIENCE = 1.0  # s, after which a state in lockstep is sent again
 
 
@@ -72,14 +75,17 @@ class Robot:
         self._states = hot.create_publisher(JointState, 'joint_states', STANDARD)
         hot.create_subscription(Command, 'command', self._on_command, STANDARD)
         hot.create_service(Reset, 'sim_bridge/reset', self._on_reset)
+        hot.create_service(PlanActions, 'planner/plan', self._on_plan)
 
-    def explore(self, timeout: float = 60.0) -> None:
-        """Have the controller act at random, which needs no planner."""
+    def begin(self, planned: bool, timeout: float = 60.0) -> None:
+        """Have the controller act at random, or by plans, which are those of :meth:`_on_plan`."""
         executor = SingleThreadedExecutor()
         executor.add_node(self._node)
         client = ActionClient(self._node, RunEpisodes, 'mpc_controller/run_episodes')
         deadline = time.monotonic() + timeout
-        goal = RunEpisodes.Goal(episodes=1, exploration_episodes=1)
+        goal = RunEpisodes.Goal(
+            episodes=1, exploration_episodes=0 if planned else 1, target_return=math.nan
+        )
         spin(
             executor,
             self._hot,
@@ -156,6 +162,20 @@ class Robot:
         self._due = 0.0
         response.success = True
         response.stamp = Time(sec=self._stamp // 1_000_000_000, nanosec=self._stamp % 1_000_000_000)
+        return response
+
+    def _on_plan(
+        self, request: PlanActions.Request, response: PlanActions.Response
+    ) -> PlanActions.Response:
+        """At once: stand still, while model and truth part further and further."""
+        plan = response.plan
+        plan.header.stamp, plan.id = request.stamp, request.plan_id
+        plan.horizon, plan.action_dim, plan.state_dim = HORIZON, 1, 4
+        plan.step, plan.history = self._period * 1e-9, 1
+        steps = np.arange(HORIZON + 1)[:, None]
+        plan.actions = plan.warm_start_mean = to_field(np.zeros(HORIZON))
+        plan.state_mean = to_field(np.array(request.state) + 0.05 * steps)
+        plan.state_std = to_field(0.01 * steps * np.ones(4))
         return response
 
     def close(self) -> None:

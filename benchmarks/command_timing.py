@@ -11,6 +11,12 @@ turns, so that both have the same neighbours:
     python benchmarks/command_timing.py
     python benchmarks/command_timing.py --priorities 0 50 --beside nothing training
 
+    python benchmarks/command_timing.py --watched --rounds 6
+
+measures the controller, in turns as well, with a process that subscribes to all that it draws, and
+with nobody to watch. In real time both follow plans, which the robot gives at once: there is
+something to draw.
+
 ``--priorities`` are those of the controller and of the bare node (SCHED_FIFO; 0: an ordinary
 process; others need the right to it), ``--beside training`` runs a training meanwhile. Prints 50th
 and 99th percentile and the longest, and how much of the machine others took; appends a row per
@@ -34,6 +40,7 @@ import bare_command
 import csv_rows
 import numpy as np
 from command_robot import Robot, urgent
+from drawing_cost import watcher
 from endless_training import endless_training
 from soak_watch import Watch
 
@@ -49,7 +56,7 @@ TASK = 'cartpole_swingup'
 RATES = {'answer': 0.0, 'answer_1khz': 1000.0, 'beat': 100.0}  # of commands; 0: each state's answer
 TARGETS = {'answer': 5.0, 'answer_1khz': 5.0, 'beat': 3.0}  # ms, of the 99th percentile
 PRIORITY_PARAMETER = 'realtime.process_priority'
-WARM_UP = 1.0  # s
+WARM_UP = 3.0  # s; a node looks for who watches once a second
 
 
 @contextlib.contextmanager
@@ -96,13 +103,15 @@ def measure(what: str, who: str, priority: int, seconds: float) -> dict[str, Any
     period = node_parameters(params_file_of(TASK), 'mpc_controller')['task.control_period']
     with contextlib.ExitStack() as stack:
         stack.enter_context(isolated_domain())
-        node = controller(rate, priority) if who == 'ours' else bare(rate)
+        node = bare(rate) if who == 'bare' else controller(rate, priority)
         pid = stack.enter_context(node)
         allowed = stack.enter_context(urgent())
         robot = Robot(period, lockstep=rate == 0)
         stack.callback(robot.close)
-        if who == 'ours':
-            robot.explore()
+        if who == 'watched':
+            stack.enter_context(watcher())
+        if who != 'bare':
+            robot.begin(planned=who != 'ours' and rate > 0)
         robot.until_commanded(10, 60.0)
         if priority:
             prioritise(pid, priority)
@@ -128,32 +137,35 @@ def measure(what: str, who: str, priority: int, seconds: float) -> dict[str, Any
 
 
 def measure_beside(
-    beside: str, priority: int, kinds: list[str], rounds: int, seconds: float
+    beside: str, priority: int, kinds: list[str], who: tuple[str, str], rounds: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
-    """All measurements with one thing beside, ours and bare in turns."""
+    """All measurements with one thing beside, the two in turns."""
     with endless_training() if beside == 'training' else contextlib.nullcontext():
-        for number, what, who in itertools.product(range(rounds), kinds, ('ours', 'bare')):
+        for number, what, each in itertools.product(range(rounds), kinds, who):
             yield {
                 'cpu': csv_rows.cpu_name(),
                 'cpus': os.cpu_count(),
                 'what': what,
-                'who': who,
+                'who': each,
                 'priority': priority,
                 'beside': beside,
                 'round': number,
-                **measure(what, who, priority, seconds),
+                **measure(what, each, priority, seconds),
             }
 
 
 def summarise(rows: list[dict[str, Any]]) -> None:
-    """Print medians over the rounds, ours beside bare."""
+    """Print medians over the rounds, the one beside the other."""
+    first, second = dict.fromkeys(row['who'] for row in rows)
     print(
-        'measured     beside    priority  ours: p50, p99, max [ms]  bare: p50, p99, max   p99 ratio'
+        f'measured     beside    priority  {first}: p50, p99, max [ms]  {second}: p50, p99, max   '
+        f'p99 {first} over {second}, median of the rounds (range)'
     )
     cases = dict.fromkeys((row['what'], row['beside'], row['priority']) for row in rows)
     for what, beside, priority in cases:
         found: dict[str, list[float]] = {}
-        for who in ('ours', 'bare'):
+        by_round: dict[str, list[float]] = {}
+        for who in (first, second):
             chosen = [
                 row
                 for row in rows
@@ -164,11 +176,14 @@ def summarise(rows: list[dict[str, Any]]) -> None:
                 statistics.median(row[name] for row in chosen)
                 for name in ('p50_ms', 'p99_ms', 'max_ms')
             ]
-        ours, floor = (', '.join(f'{value:6.2f}' for value in each) for each in found.values())
-        reached = 'reached' if found['ours'][1] < TARGETS[what] else 'MISSED'
+            by_round[who] = [row['p99_ms'] for row in chosen]
+        one, other = (', '.join(f'{value:6.2f}' for value in each) for each in found.values())
+        reached = 'reached' if found[first][1] < TARGETS[what] else 'MISSED'
+        ratios = np.divide(by_round[first], by_round[second])
         print(
-            f'{what:12s} {beside:8s} {priority:4d}  {ours}  {floor}  '
-            f'{found["ours"][1] / found["bare"][1]:8.2f}   below {TARGETS[what]:g} ms: {reached}'
+            f'{what:12s} {beside:8s} {priority:4d}  {one}  {other}  '
+            f'{np.median(ratios):8.2f} ({ratios.min():.2f} to {ratios.max():.2f})   '
+            f'{first} below {TARGETS[what]:g} ms: {reached}'
         )
     print(f'others took {statistics.median(row["others"] for row in rows):.1%} of the machine')
 
@@ -178,15 +193,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--what', nargs='+', default=list(RATES), choices=list(RATES))
     parser.add_argument('--seconds', type=float, default=20.0, help='of each measurement')
-    parser.add_argument('--rounds', type=int, default=3, help='turns of ours and bare')
+    parser.add_argument('--rounds', type=int, default=3, help='turns of the two')
     parser.add_argument('--priorities', type=int, nargs='+', default=[0])
     parser.add_argument('--beside', nargs='+', default=['nothing'], choices=('nothing', 'training'))
+    parser.add_argument('--watched', action='store_true', help='compare watched and unwatched')
     parser.add_argument('--csv', type=Path, default=RESULTS, help='where to append the results')
     arguments = parser.parse_args()
+    who = ('watched', 'unwatched') if arguments.watched else ('ours', 'bare')
     rows = []
     for beside, priority in itertools.product(arguments.beside, arguments.priorities):
         for row in measure_beside(
-            beside, priority, arguments.what, arguments.rounds, arguments.seconds
+            beside, priority, arguments.what, who, arguments.rounds, arguments.seconds
         ):
             rows.append(row)
             csv_rows.append(arguments.csv, [row])

@@ -93,6 +93,8 @@ def record(folder: Path, size: int, steps: int, dims: tuple[int, int]) -> float:
     for number, transition in enumerate(transitions(0, size, steps, dims)):
         began = time.perf_counter()
         recorder.write(transition)
+        if transition.truncated:
+            recorder.wait_for_disk()  # finishing the bag counts, too
         spent += time.perf_counter() - began
         if number % 50_000 == 0:
             print(f'  recording: {number} of {size}', flush=True)

@@ -14,7 +14,6 @@ median and percentiles, and writes one row per run to benchmarks/results/graph_o
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import platform
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import bare_chain
+import csv_rows
 import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_share_directory
@@ -37,6 +37,7 @@ from mbrl_msgs.msg import Command, Plan
 from mbrl_sim_bridge.sim_bridge_node import SimBridge
 
 TASK = 'cartpole_swingup'
+NODES = ('dynamics', 'planner', 'controller', 'bridge')
 RESULTS = Path(__file__).parent / 'results' / 'graph_overhead.csv'
 
 
@@ -64,11 +65,23 @@ class TimedBridge(SimBridge):
         self.planning[plan.id] = plan.planning_time
 
 
-def measure(episodes: int, seed: int) -> dict[str, Any]:
-    """Run ``episodes`` planned episodes (after one at random); returns the row of results."""
-    params = Path(get_package_share_directory('mbrl_bringup')) / 'config' / f'{TASK}.yaml'
+def params_file(task: str = TASK) -> Path:
+    """The parameter file of a task."""
+    return Path(get_package_share_directory('mbrl_bringup')) / 'config' / f'{task}.yaml'
+
+
+def measure(
+    episodes: int, seed: int, params: Path | None = None, training: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Run ``episodes`` planned episodes (after one at random); returns the row of results.
+
+    ``params`` is another parameter file than the task's, ``training`` more parameters of dynamics.
+    One entry is no number: ``cpu_ms``, the processor time per step of each node, which others'
+    work hardly changes.
+    """
+    params = params or params_file()
     own = ['--ros-args', '--params-file', str(params)]
-    extra = {'dynamics': {'seed': seed}}
+    extra = {'dynamics': {'seed': seed, **(training or {})}}
     nodes = [
         NodeProcess(package, name, params_file=params, parameters=extra.get(name))
         for package, name in (
@@ -87,10 +100,12 @@ def measure(episodes: int, seed: int) -> dict[str, Any]:
         goal = RunEpisodes.Goal(
             episodes=episodes + 1, exploration_episodes=1, seed=seed, target_return=float('nan')
         )
+        before = [_cpu_seconds(node.pid) for node in nodes] + [time.process_time()]
         accepted = client.send_goal_async(goal)
         spin(executor, bridge.hot_path, lambda: not accepted.done())
         result = accepted.result().get_result_async()
         spin(executor, bridge.hot_path, lambda: not result.done())
+        after = [_cpu_seconds(node.pid) for node in nodes] + [time.process_time()]
         outcome = result.result().result
         if outcome.error_code:
             raise SystemExit(f'the episodes ended with an error: {outcome.error_msg}')
@@ -104,12 +119,15 @@ def measure(episodes: int, seed: int) -> dict[str, Any]:
     both = [
         (total, bridge.planning[plan])
         for plan, total in bridge.answers.items()
-        if plan in bridge.planning and total < 0.1
+        if plan in bridge.planning and total - bridge.planning[plan] < 0.1
     ]
     total, planning = (np.array(column) * 1e3 for column in zip(*both))
     overhead = total - planning
+    steps = sum(episode.steps for episode in outcome.episodes)
+    spent = (np.array(after) - before) * 1e3 / steps
     return {
-        'task': TASK,
+        'cpu_ms': dict(zip(NODES, spent.round(3).tolist())),
+        'task': node_parameters(params, 'planner')['task.name'],
         'environment': node_parameters(params, 'sim_bridge')['sim.environment'],
         'cpu': platform.processor() or platform.machine(),
         'cores': os.cpu_count(),
@@ -124,6 +142,12 @@ def measure(episodes: int, seed: int) -> dict[str, Any]:
     }
 
 
+def _cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken."""
+    user, system = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf('SC_CLK_TCK')
+
+
 def main() -> None:
     """Measure, print, and append to the results."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
@@ -134,18 +158,13 @@ def main() -> None:
     for seed in range(arguments.runs):
         with isolated_domain():
             row = measure(arguments.episodes, seed)
+        del row['cpu_ms']
         with isolated_domain():
             bare = bare_chain.measure(500, row['planning_ms_p50'] * 1e-3)
         row['bare_chain_ms_p50'] = round(float(np.median(bare[100:])) * 1e3, 3)
         row['ratio'] = round(row['overhead_ms_p50'] / row['bare_chain_ms_p50'], 2)
         print(', '.join(f'{key} {value}' for key, value in row.items()), flush=True)
-        arguments.csv.parent.mkdir(parents=True, exist_ok=True)
-        new = not arguments.csv.exists()
-        with arguments.csv.open('a', newline='') as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        csv_rows.append(arguments.csv, [row])
 
 
 if __name__ == '__main__':

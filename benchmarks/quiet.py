@@ -22,8 +22,8 @@ def quietly(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     best: dict[str, Any] = {}
     for _ in range(ATTEMPTS):
         _wait()
-        before = _Clock()
-        result = measure() | {'others': round(_Clock().others_since(before), 3)}
+        before = Clock()
+        result = measure() | {'others': round(Clock().others_since(before), 3)}
         if not best or result['others'] < best['others']:
             best = result
         if best['others'] <= SHARE:
@@ -35,16 +35,17 @@ def _wait() -> None:
     """Until half a second was quiet."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        before = _Clock()
+        before = Clock()
         time.sleep(0.5)
-        if _Clock().others_since(before) <= SHARE:
+        if Clock().others_since(before) <= SHARE:
             return
 
 
-class _Clock:
+class Clock:
     """Processor time that was spent so far [s], as Linux counts it."""
 
     def __init__(self) -> None:
+        """Read it now."""
         tick = os.sysconf('SC_CLK_TCK')
         line = Path('/proc/stat').read_text().split('\n', 1)[0]
         user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, line.split()[1:9])
@@ -56,7 +57,7 @@ class _Clock:
             self._own += (int(fields[11]) + int(fields[12])) / tick
         self._wall = time.perf_counter()
 
-    def others_since(self, before: _Clock) -> float:
+    def others_since(self, before: Clock) -> float:
         """Share of all processors that others took since then."""
         others = (self._all - before._all) - (self._own - before._own)
         return max(0.0, others / (self._wall - before._wall) / (os.cpu_count() or 1))

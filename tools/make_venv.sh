@@ -52,9 +52,16 @@ step() {
 
 # pip's long output goes to the log; what is being downloaded, and takes time, is shown.
 install() {
-  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" 2>&1 \
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
+    --no-compile "$@" 2>&1 \
     | tee -a "$log" | { grep --line-buffered -E '^ *Downloading .* MB\)|^ERROR|^error' || true; } \
     || fail "pip failed; its output is in $log"
+}
+
+# Modules are compiled with all processors; pip takes one. Some that come with packages are for
+# another Python.
+compile_modules() {
+  "$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >> "$log" 2>&1 || true
 }
 
 check_machine
@@ -93,5 +100,6 @@ else
       > "$venv/constraints.txt"
     install -r requirements/base.txt -c "$venv/constraints.txt"
   fi
+  compile_modules
 fi
 printf '%s\n' "$key" > "$stamp"
