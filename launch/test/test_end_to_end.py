@@ -168,8 +168,9 @@ def test_a_full_disk_stops_no_episode_and_all_is_stored_when_there_is_room_again
         probe.wait_until(lambda: statuses[-1].dataset_size == 600, 30.0, 'all transitions')
         assert statuses[-1].transitions_lost == 0
         graph.nodes['dynamics'].stop()
+        # Each once, and in any order: there may be room again amid a round of sending them again.
         recorded = read_folder(small_disk / 'data')
-        assert [transition.sequence for transition in recorded] == list(range(600))
+        assert sorted(transition.sequence for transition in recorded) == list(range(600))
         for path in (small_disk / 'data').iterdir():
             with path.open('rb') as file:
                 assert make_reader(file).get_summary() is not None, path

@@ -152,8 +152,10 @@ class Learner:
         except OSError as error:
             self._save_errors += 1
             log.error('transition %d not stored: no memory: %s', transition.sequence, error)
+            sequences.refused(transition.sequence)
             return Ack(sequences.next, False, False)
         if self._recorder is not None and not self._recorder.write(transition):
+            sequences.refused(transition.sequence)
             return Ack(sequences.next, False, False)
         self._dataset.add(transition)
         sequences.add(transition.sequence)

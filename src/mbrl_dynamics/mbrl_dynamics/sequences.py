@@ -65,6 +65,11 @@ class Sequences:
         self.next = self._ends[run]
         del self._begins[: run + 1], self._ends[: run + 1]
 
+    def refused(self, sequence: int) -> None:
+        """A number that is missing has come, and could not be stored: its sender still has it."""
+        if self._again is not None and sequence < self._again:
+            self._again = None
+
     def _stored(self, numbers: np.ndarray) -> np.ndarray:
         ends = np.array([self.next, *self._ends])
         run = np.searchsorted(self._begins, numbers, side='right')

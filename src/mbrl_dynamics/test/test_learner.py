@@ -145,6 +145,31 @@ def test_a_full_disk_is_counted_and_the_transition_is_taken_when_it_comes_again(
     assert [t.sequence for t in read_folder(tmp_path / 'data')] == [0, 1]
 
 
+def test_what_a_full_disk_refuses_again_and_again_is_not_lost(
+    make_settings: Settings,
+    make_transition: Make,
+    tmp_path: Path,
+    small_disk: Callable[[int], None],
+) -> None:
+    learner = Learner(make_settings(), tmp_path)
+    sent = [make_transition(sequence) for sequence in range(4)]
+    learner.add(sent[0])
+    bag = tmp_path / 'data' / 'episode_00000.mcap'
+    small_disk(bag.stat().st_size + 10)
+    assert not learner.add(sent[1]).stored
+    small_disk(-1)  # there is room for some, and then none again
+    assert learner.add(sent[2]).stored
+    small_disk(bag.stat().st_size + 10)
+    for _ in range(3):  # rounds of all that is not acknowledged
+        assert not learner.add(sent[1]).stored
+        assert learner.add(sent[2]).stored
+        assert not learner.add(sent[3]).stored
+    assert learner.transitions_lost == 0
+    small_disk(-1)
+    assert [learner.add(sent[number]).next_sequence for number in (1, 3)] == [3, 4]
+    assert learner.dataset_size == 4
+
+
 def test_without_memory_a_transition_is_neither_stored_nor_acknowledged(
     make_settings: Settings,
     make_transition: Make,

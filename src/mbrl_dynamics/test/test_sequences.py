@@ -57,6 +57,20 @@ def test_a_round_whose_beginning_did_not_arrive_gives_nothing_up() -> None:
     assert (sequences.next, sequences.lost) == (8, 0)
 
 
+def test_a_round_in_which_the_missing_ones_come_and_are_refused_gives_nothing_up() -> None:
+    sequences = Sequences()
+    sequences.add(2)
+    for _ in range(3):
+        for number in (0, 1):
+            sequences.refused(number)
+        sequences.repeated(2)
+    assert (sequences.next, sequences.lost) == (0, 0)
+    for number in (3, 3):  # that newer ones are refused says nothing of what is missing
+        sequences.repeated(2)
+        sequences.refused(number)
+    assert (sequences.next, sequences.lost) == (3, 2)
+
+
 def test_any_order_of_arrival_ends_the_same() -> None:
     for seed in range(20):
         order = list(range(50))

@@ -76,8 +76,9 @@ def test_spread_is_the_deviation_of_many_draws(task):
     expected = np.sqrt(np.square(points - points.mean(0)).sum(-1).mean(0))
     plan, spread, past = trace.foresee(mean, std, draws[0])
     np.testing.assert_allclose(spread, expected, rtol=0.02)
-    np.testing.assert_array_equal(plan, trace(mean))
-    np.testing.assert_array_equal(past, points[0])
+    # but for rounding, which on some processors depends on how many states are looked at together
+    np.testing.assert_allclose(plan, trace(mean), rtol=0.0, atol=1e-12)
+    np.testing.assert_allclose(past, points[0], rtol=0.0, atol=1e-12)
     # the cart knows nothing of the pole's angle
     np.testing.assert_allclose(spread[:, 1], std[:, 0], rtol=1e-12)
 
