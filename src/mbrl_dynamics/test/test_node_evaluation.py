@@ -352,12 +352,18 @@ def test_a_model_that_knows_nothing_is_warned_of(
         assert "no better than 'nothing changes'" in b.node.output()
 
 
+def command_line(process: Path) -> bytes:
+    return (process / 'cmdline').read_bytes()
+
+
 def children(pid: int) -> set[int]:
+    """Those that run a program of their own: until then, their parent waits for them."""
     found = set()
     for entry in Path('/proc').iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 fields = (entry / 'stat').read_text().rsplit(')', 1)[1].split()
-                if int(fields[1]) == pid and fields[0] != 'Z':
+                is_its = int(fields[1]) == pid and fields[0] != 'Z'
+                if is_its and command_line(entry) != command_line(Path(f'/proc/{pid}')):
                     found.add(int(entry.name))
     return found

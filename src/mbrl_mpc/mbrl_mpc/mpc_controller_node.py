@@ -10,6 +10,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mbrl_common.hot_path import HotPath
@@ -42,6 +43,7 @@ from mbrl_msgs.srv import PlanActions
 from mbrl_planner.planner import PlanRequest, PlanResult
 
 _COUNTED = ('late_plans', 'late_steps', 'steps_lost')
+_LAST_COMMAND = 0.5  # s that the process waits at its end for the safe command to arrive
 
 
 class MpcController(LifecycleNode):
@@ -123,6 +125,9 @@ class MpcController(LifecycleNode):
         """The process ends: leave the robot with the safe command."""
         if rclpy.ok():
             self._stand_down('the controller was shut down')
+            # what has not arrived when a publisher is destroyed never will
+            self._robot.wait_until_received(_LAST_COMMAND)
+            self._command.wait_for_all_acked(Duration(seconds=_LAST_COMMAND))
 
     def _stand_down(self, why: str) -> None:
         if not self._active:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
+from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -68,6 +69,10 @@ class RobotCommands:
         )
         message = fill_trajectory(JointTrajectory(), JointTrajectoryPoint, self._task, points)
         self._publisher.publish(message)
+
+    def wait_until_received(self, timeout: float) -> None:
+        """Wait until all that was sent has arrived, at most so long [s]."""
+        self._publisher.wait_for_all_acked(Duration(seconds=timeout))
 
     def others(self) -> str:
         """Who else commands the robot, for people; empty: nobody."""
