@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition as LifecycleTransition
@@ -345,6 +349,69 @@ def test_ending_the_process_leaves_the_safe_command(probe: Probe) -> None:
             probe.wait_until(lambda: len(commands) > 10, 20.0, 'commands')
             assert node.stop() == 0
         probe.wait_until(lambda: commands[-1].source == Command.SOURCE_SAFE)
+
+
+ROBOT = """
+import rclpy
+from rclpy.node import Node
+from std_msgs.msg import Float64MultiArray
+rclpy.init()
+node = Node('robot')
+node.create_subscription(
+    Float64MultiArray, 'effort_controller/commands', lambda _: print('heard', flush=True), 10
+)
+rclpy.spin(node)
+"""
+ENDING = """
+import sys
+import time
+import rclpy
+from mbrl_mpc.mpc_controller_node import MpcController
+rclpy.init(args=sys.argv)
+node = MpcController()
+while not node.count_subscribers('effort_controller/commands'):
+    time.sleep(0.05)
+time.sleep(0.5)
+print('ready', flush=True)
+input()
+began = time.monotonic()
+node.shut_down()
+print(time.monotonic() - began, flush=True)
+"""
+
+
+@contextlib.contextmanager
+def script(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of Python that is talked to by lines."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_at_its_end_it_waits_for_a_robot_that_has_not_received_the_last_command(
+    tmp_path: Path,
+) -> None:
+    params = tmp_path / 'params.yaml'
+    values = TASK | {'realtime.enabled': True}
+    params.write_text(yaml.safe_dump({'/**': {'ros__parameters': values}}))
+    given = ['--ros-args', '--params-file', str(params)]
+    with isolated_domain(), script(ROBOT) as robot, script(ENDING, *given) as ending:
+        assert ending.stdout is not None and ending.stdin is not None
+        assert robot.stdout is not None
+        assert 'ready' in iter(lambda: ending.stdout.readline().strip(), '')
+        robot.send_signal(signal.SIGSTOP)  # it is there, and acknowledges nothing
+        print(file=ending.stdin, flush=True)
+        assert float(ending.stdout.readline()) > 0.4, 'its publisher is destroyed next'
+        robot.send_signal(signal.SIGCONT)
+        assert robot.stdout.readline() == 'heard\n'
 
 
 @pytest.mark.parametrize(
