@@ -93,6 +93,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Probe, dict
             lambda: all(len(messages[topic]) >= 20 for topic in drawn), 120.0, 'drawings'
         )
         probe.wait_until(lambda: tubes(messages['plan_markers']), 60.0, 'a tube')
+        # Drawings go on between episodes; these are of the one that has begun.
+        probe.wait_until(
+            lambda: sum(bool(path.poses) for path in list(messages['plan_path'])) >= 20,
+            120.0,
+            'drawings of plans',
+        )
+        probe.wait_until(lambda: len(messages['observation']) >= 60, 60.0, 'states')
         goal.cancel()
         yield probe, messages
 
@@ -209,17 +216,22 @@ def test_the_markers_of_the_plan_are_one_list_of_each_kind(
 
 
 def test_the_path_taken_is_the_tips(seen: tuple[Probe, dict[str, list[Any]]]) -> None:
-    tips = np.array(
-        [
-            (o.state[0] - POLE_LENGTH * math.sin(o.state[1]), -POLE_LENGTH * math.cos(o.state[1]))
-            for o in seen[1]['observation']
-        ]
-    )
+    tips = {
+        (o.header.stamp.sec, o.header.stamp.nanosec): (
+            o.state[0] - POLE_LENGTH * math.sin(o.state[1]),
+            -POLE_LENGTH * math.cos(o.state[1]),
+        )
+        for o in seen[1]['observation']
+    }
+    # Until the first state of a new episode the path of the one before is drawn.
+    taken = [of(message, 'taken') for message in seen[1]['plan_markers']]
     longest = max(
-        (of(m, 'taken') for m in seen[1]['plan_markers'][3:]), key=lambda m: len(m.points)
+        (m for m in taken if (m.header.stamp.sec, m.header.stamp.nanosec) in tips),
+        key=lambda m: len(m.points),
     )
+    assert len(longest.points) > 20
     for x, _, z in places(longest.points)[-20:]:
-        assert np.hypot(tips[:, 0] - x, tips[:, 1] - z).min() < 2e-3
+        assert min(math.hypot(x - a, z - b) for a, b in tips.values()) < 2e-3
 
 
 def test_the_tube_is_closed_around_the_plan_and_widens(
