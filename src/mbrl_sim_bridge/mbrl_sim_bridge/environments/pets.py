@@ -16,6 +16,7 @@ import numpy as np
 from mbrl_sim_bridge.environments.cartpole_pets import gymnasium_asset
 
 HAND_LENGTH = 0.16828  # of the reacher, from the wrist to what is to be at the target [m]
+_OBJECT_MASS = 0.04  # of the pusher's; the armature of its slides in gymnasium's file [kg]
 
 _ARM = {  # joint of the reacher: range (None: unlimited) [rad], damping [N m s/rad]
     'r_shoulder_pan_joint': ((-2.2854, 1.714602), 10.0),
@@ -67,7 +68,6 @@ def reacher_pets() -> PetsEnvironment:
 
 def pusher_pets() -> PetsEnvironment:
     """A 7-joint arm that is to push the ``object`` to the ``goal``."""
-    # In pusher.xml the object weighs next to nothing, and MuJoCo 3 lets the arm sink through it.
     return PetsEnvironment('pusher_v5.xml', _make_pusher, _draw_pusher)
 
 
@@ -78,6 +78,13 @@ def half_cheetah_pets() -> PetsEnvironment:
 
 def _make_pusher(spec: mujoco.MjSpec) -> None:
     spec.joint('r_shoulder_pan_joint').range = [-2.2854, 2.0]
+    # The file gives the object 8 mg, and its slides an armature of 0.04 kg. It moves as if it had that
+    # mass, but MuJoCo makes its contacts as soft as the mass alone asks for: the hand sinks
+    # centimetres into it. Along slides and without gravity, mass and armature are otherwise the same.
+    for joint in spec.body('object').joints:
+        joint.armature = 0.0
+    (cylinder,) = spec.body('object').geoms
+    cylinder.mass = _OBJECT_MASS
     _add_camera(spec)
 
 
