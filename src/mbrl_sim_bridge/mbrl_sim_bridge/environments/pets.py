@@ -78,9 +78,9 @@ def half_cheetah_pets() -> PetsEnvironment:
 
 def _make_pusher(spec: mujoco.MjSpec) -> None:
     spec.joint('r_shoulder_pan_joint').range = [-2.2854, 2.0]
-    # The file gives the object 8 mg, and its slides an armature of 0.04 kg. It moves as if it had that
-    # mass, but MuJoCo makes its contacts as soft as the mass alone asks for: the hand sinks
-    # centimetres into it. Along slides and without gravity, mass and armature are otherwise the same.
+    # The file gives the object 8 mg, and its slides an armature of 0.04 kg. It moves as if it had
+    # that mass, but MuJoCo makes its contacts as soft as the mass alone asks for: the hand sinks
+    # centimetres into it. On slides without gravity, mass and armature are otherwise the same.
     for joint in spec.body('object').joints:
         joint.armature = 0.0
     (cylinder,) = spec.body('object').geoms
