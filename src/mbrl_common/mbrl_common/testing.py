@@ -7,6 +7,7 @@ the test's own node, which may publish, listen and call from plain test code.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import signal
 import subprocess
@@ -24,11 +25,11 @@ from domain_coordinator import domain_id
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from mbrl_common import testing_warm
 from mbrl_common.node import EXIT_WITH_PARENT
-from mbrl_common.qos import STANDARD
+from mbrl_common.qos import RECORD, STANDARD
 
 # s: who is seen may not have seen us, and what it sends us meanwhile is lost: a server's answer, or
 # what a node publishes because of our first message.
@@ -244,8 +245,15 @@ class Probe:
                 self._executor.spin_once(timeout_sec=0.1)
 
     def collect(self, topic: str, kind: type, qos: QoSProfile = STANDARD) -> list[Any]:
-        """A list that fills with the topic's messages as they arrive."""
+        """A list that fills with the topic's messages as they arrive.
+
+        What is volatile is kept until this probe finds the time to take it, however long it was
+        held up: a test that compares every message must not miss one on a busy machine.
+        """
         messages: list[Any] = []
+        if qos.durability == DurabilityPolicy.VOLATILE:
+            qos = copy.copy(qos)
+            qos.depth = max(qos.depth, RECORD.depth)
         self.node.create_subscription(kind, topic, messages.append, qos)
         self._executor.wake()
         return messages
