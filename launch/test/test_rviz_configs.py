@@ -217,7 +217,7 @@ def test_the_markers_of_the_plan_are_one_list_of_each_kind(
 
 
 def test_the_path_taken_is_the_tips(seen: tuple[Probe, dict[str, list[Any]]]) -> None:
-    # Of observations this probe may miss some while the machine is busy; of transitions none.
+    # Not of observations: their publisher keeps few, and on a busy machine some are lost.
     tips = {
         (t.next_stamp.sec, t.next_stamp.nanosec): (
             t.next_state[0] - POLE_LENGTH * math.sin(t.next_state[1]),

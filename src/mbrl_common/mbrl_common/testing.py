@@ -247,8 +247,8 @@ class Probe:
     def collect(self, topic: str, kind: type, qos: QoSProfile = STANDARD) -> list[Any]:
         """A list that fills with the topic's messages as they arrive.
 
-        What is volatile is kept until this probe finds the time to take it, however long it was
-        held up: a test that compares every message must not miss one on a busy machine.
+        A thousand that are volatile are kept until this probe finds the time to take them: a test
+        that compares every message must not miss one on a busy machine.
         """
         messages: list[Any] = []
         if qos.durability == DurabilityPolicy.VOLATILE:

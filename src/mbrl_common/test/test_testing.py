@@ -4,8 +4,10 @@ import os
 import threading
 
 import pytest
+from rclpy.duration import Duration
 from std_msgs.msg import Int64
 
+from mbrl_common.qos import STANDARD
 from mbrl_common.testing import Probe, isolated_domain
 
 
@@ -35,8 +37,11 @@ def test_a_probe_that_is_held_up_misses_nothing() -> None:
         numbers = probe.collect('numbers', Int64)
         sender.publish('begin', Int64, Int64())
         assert held.wait(30.0)
-        for number in range(100):  # many more than the publisher keeps
-            sender.publish('numbers', Int64, Int64(data=number))
+        publisher = sender.node.create_publisher(Int64, 'numbers', STANDARD)
+        sender.wait_until(publisher.get_subscription_count)
+        for number in range(100):  # many more than STANDARD keeps
+            publisher.publish(Int64(data=number))
+            assert publisher.wait_for_all_acked(Duration(seconds=10))
         go_on.set()
         probe.wait_until(lambda: len(numbers) >= 100, what='a hundred numbers')
         assert [number.data for number in numbers] == list(range(100))
