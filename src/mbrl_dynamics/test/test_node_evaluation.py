@@ -206,7 +206,6 @@ def test_each_new_model_is_measured_and_latecomers_are_told(
         assert b.evaluation(1).relative_error == found.relative_error, 'a model found at the start'
 
 
-@pytest.mark.timeout(400)  # they are drawn at the lowest priority
 def test_pictures_are_drawn_beside_and_survive_the_end(
     tmp_path: Path, episode: Callable[..., Any]
 ) -> None:
@@ -214,11 +213,9 @@ def test_pictures_are_drawn_beside_and_survive_the_end(
         b.send(episode())
         b.evaluation(1)
         folder = tmp_path / 'evaluation' / 'model_00001'
-        b.probe.wait_until(lambda: list(folder.glob('*.png')), 150.0, 'a picture')
+        b.probe.wait_until(lambda: list(folder.glob('*.png')), 60.0, 'a picture')
         b.probe.wait_until(
-            lambda: sorted(path.name for path in folder.glob('*.png')) == PICTURES,
-            150.0,
-            'pictures',
+            lambda: sorted(path.name for path in folder.glob('*.png')) == PICTURES, 60.0, 'pictures'
         )
         assert all(path.read_bytes()[:4] == b'\x89PNG' for path in folder.glob('*.png'))
 
