@@ -200,8 +200,12 @@ def test_without_its_data_a_seed_is_run_again_and_no_row_is_lost(
     with pytest.raises(StoppedError):
         run(bench(path, seeds=1), watch)
     assert watch.episodes == [(0, 0)] and 'are run again, from episode 0' in watch.notes[0]
+    aside = folder.with_name('unused_seed_0_1')
+    assert aside.exists() == (str(aside) in watch.notes[-1]) == (damage != 'all')
     assert without_times(read(path)) == without_times(uninterrupted[:2])
     assert without_times(run(bench(path, seeds=1), Watch())) == without_times(uninterrupted[:3])
+    if damage == 'models':  # all its bags are still there
+        assert len(list((aside / 'data').glob('episode_*'))) >= 2
 
 
 def test_a_row_that_was_cut_off_is_run_again(uninterrupted: list[Row], tmp_path: Path) -> None:

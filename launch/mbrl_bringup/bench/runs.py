@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import math
 import os
 import re
@@ -181,11 +182,14 @@ def _run_seed(bench: Bench, seed: int, rows: Rows, display: Display) -> None:
         return
 
     first = _take_up(folder, done, bench.settings)
+    aside = _set_aside(folder) if first == 0 else None
     if first < len(done):
         display.note(
             f'seed {seed}: {len(done)} episodes are in {bench.out}, but their data and model are '
             f'not in {folder}; they are run again, from episode {first}'
         )
+    if aside is not None:
+        display.note(f'seed {seed}: what was in {folder} does not fit the rows; it is now {aside}')
 
     def on_episode(episode: Episode) -> None:
         kind = 'random' if episode.record.explore else 'planned'
@@ -231,7 +235,8 @@ def _with_all_models_kept(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def _take_up(folder: Path, done: list[Row], settings: str) -> int:
-    """Make the folder hold whole episodes only; returns how many, 0 if it must begin anew."""
+    """Make the folder hold whole episodes only, if it fits the rows; returns how many it then
+    holds, 0 if it must begin anew."""
     progress = _read_progress(folder)
     count = progress.get('episodes', 0)
     fits = 0 < count <= len(done) and progress == _progress_after(done[count - 1], settings)
@@ -241,10 +246,18 @@ def _take_up(folder: Path, done: list[Row], settings: str) -> int:
         _remove(folder / 'models', lambda each: each > version)
         bags, models = _numbers(folder / 'data'), _numbers(folder / 'models')
         fits = bags == list(range(count)) and models[-1:] == ([version] if version else [])
-    if not fits:
+    return int(count) if fits else 0
+
+
+def _set_aside(folder: Path) -> Path | None:
+    """Make a folder empty. Whole episodes cost hours, so one that says that it has some is renamed
+    (to what is returned), whatever it lacks."""
+    if not (folder / 'progress.yaml').exists():
         shutil.rmtree(folder, ignore_errors=True)
-        return 0
-    return int(count)
+        return None
+    names = (folder.with_name(f'unused_{folder.name}_{i}') for i in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
+    return folder.rename(aside)
 
 
 def _progress_after(row: Row, settings: str) -> dict[str, Any]:
