@@ -1,7 +1,8 @@
 """PDDM's tasks: what is planned for is what they score, and planning in the true model solves them.
 
-Episodes are played by ``learn``, with the settings of the tasks' files but for fewer candidates and
-a coarser model to plan in.
+Episodes are played by ``learn``, with the settings of the tasks' files but for fewer candidates, a
+coarser model to plan in, and PDDM's own weights of the candidates: those of the files are made for
+a model that errs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.mujoco_rollout import MujocoDynamics
 from mbrl_planner.objectives import make_objective
 
+PUBLISHED = {  # PDDM's kappa and beta
+    'valve_pddm': (0.5, 0.7),
+    'baoding_pddm': (20.0, 0.6),
+    'cube_pddm': (10.0, 0.6),
+}
+
 
 def play(
     task: str,
@@ -28,6 +35,7 @@ def play(
     iterations: int = 1,
 ) -> Episode:
     """An episode planned in the true model; at random, with no candidates."""
+    kappa, beta = PUBLISHED[task]
     no_training = {'training.every_episodes': 0, 'training.every_steps': 0}
     planner = {
         'planner.backend': 'mujoco',
@@ -35,6 +43,8 @@ def play(
         'planner.timestep': timestep,
         'optimizer.candidates': max(candidates, 21),
         'optimizer.iterations': iterations,
+        'optimizer.pddm.kappa': kappa,
+        'optimizer.pddm.beta': beta,
     }
     return learn(
         params_file_of(task),
