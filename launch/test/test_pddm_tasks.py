@@ -1,8 +1,7 @@
 """PDDM's tasks: what is planned for is what they score, and planning in the true model solves them.
 
 Episodes are played by ``learn``, with the settings of the tasks' files but for fewer candidates, a
-coarser model to plan in, and PDDM's own weights of the candidates: those of the files are made for
-a model that errs.
+coarser model to plan in, and a bolder planner: those of the files are made for a model that errs.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.mujoco_rollout import MujocoDynamics
 from mbrl_planner.objectives import make_objective
 
-PUBLISHED = {  # PDDM's kappa and beta
-    'valve_pddm': (0.5, 0.7),
-    'baoding_pddm': (20.0, 0.6),
-    'cube_pddm': (10.0, 0.6),
+BOLD = {  # kappa and beta are PDDM's; its sigma is 0.9
+    'valve_pddm': {'kappa': 0.5, 'beta': 0.7, 'sigma': 0.4},
+    'baoding_pddm': {'kappa': 20.0, 'beta': 0.6, 'sigma': 0.3},
+    'cube_pddm': {'kappa': 10.0, 'beta': 0.6, 'sigma': 0.3},
 }
 
 
@@ -35,7 +34,6 @@ def play(
     iterations: int = 1,
 ) -> Episode:
     """An episode planned in the true model; at random, with no candidates."""
-    kappa, beta = PUBLISHED[task]
     no_training = {'training.every_episodes': 0, 'training.every_steps': 0}
     planner = {
         'planner.backend': 'mujoco',
@@ -43,8 +41,7 @@ def play(
         'planner.timestep': timestep,
         'optimizer.candidates': max(candidates, 21),
         'optimizer.iterations': iterations,
-        'optimizer.pddm.kappa': kappa,
-        'optimizer.pddm.beta': beta,
+        **{f'optimizer.pddm.{name}': value for name, value in BOLD[task].items()},
     }
     return learn(
         params_file_of(task),
