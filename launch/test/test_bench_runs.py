@@ -180,7 +180,7 @@ def test_more_episodes_go_on_from_what_was_kept(uninterrupted: list[Row], tmp_pa
     assert without_times(rows) == without_times(uninterrupted)
 
 
-@pytest.mark.parametrize('damage', ['all', 'models', 'a bag', 'progress'])
+@pytest.mark.parametrize('damage', ['all', 'models', 'a bag', 'progress', 'no progress'])
 def test_without_its_data_a_seed_is_run_again_and_no_row_is_lost(
     damage: str, uninterrupted: list[Row], tmp_path: Path
 ) -> None:
@@ -194,8 +194,11 @@ def test_without_its_data_a_seed_is_run_again_and_no_row_is_lost(
         shutil.rmtree(folder / 'models')
     elif damage == 'a bag':
         next((folder / 'data').glob('episode_00000*')).unlink()
-    else:
+    elif damage == 'progress':
         (folder / 'progress.yaml').write_text('{')
+    else:
+        (folder / 'progress.yaml').unlink()
+    before = sorted(path.name for path in folder.rglob('*'))
     watch = Watch(at_step(0, 3))
     with pytest.raises(StoppedError):
         run(bench(path, seeds=1), watch)
@@ -204,8 +207,7 @@ def test_without_its_data_a_seed_is_run_again_and_no_row_is_lost(
     assert aside.exists() == (str(aside) in watch.notes[-1]) == (damage != 'all')
     assert without_times(read(path)) == without_times(uninterrupted[:2])
     assert without_times(run(bench(path, seeds=1), Watch())) == without_times(uninterrupted[:3])
-    if damage == 'models':  # all its bags are still there
-        assert len(list((aside / 'data').glob('episode_*'))) >= 2
+    assert sorted(path.name for path in aside.rglob('*')) == before  # nothing is lost
 
 
 def test_a_row_that_was_cut_off_is_run_again(uninterrupted: list[Row], tmp_path: Path) -> None:

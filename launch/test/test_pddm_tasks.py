@@ -1,7 +1,8 @@
 """PDDM's tasks: what is planned for is what they score, and planning in the true model solves them.
 
 Episodes are played by ``learn``, with the settings of the tasks' files but for fewer candidates, a
-coarser model to plan in, and a bolder planner: those of the files are made for a model that errs.
+coarser model to plan in, and PDDM's kappa and beta for the cube: its file is made for a model that
+errs.
 """
 
 from __future__ import annotations
@@ -18,11 +19,7 @@ from mbrl_mpc.settings import MpcSettings
 from mbrl_planner.mujoco_rollout import MujocoDynamics
 from mbrl_planner.objectives import make_objective
 
-BOLD = {  # kappa and beta are PDDM's; its sigma is 0.9
-    'valve_pddm': {'kappa': 0.5, 'beta': 0.7, 'sigma': 0.4},
-    'baoding_pddm': {'kappa': 20.0, 'beta': 0.6, 'sigma': 0.3},
-    'cube_pddm': {'kappa': 10.0, 'beta': 0.6, 'sigma': 0.3},
-}
+PUBLISHED = {'cube_pddm': {'optimizer.pddm.kappa': 10.0, 'optimizer.pddm.beta': 0.6}}
 
 
 def play(
@@ -41,7 +38,7 @@ def play(
         'planner.timestep': timestep,
         'optimizer.candidates': max(candidates, 21),
         'optimizer.iterations': iterations,
-        **{f'optimizer.pddm.{name}': value for name, value in BOLD[task].items()},
+        **PUBLISHED.get(task, {}),
     }
     return learn(
         params_file_of(task),

@@ -235,29 +235,30 @@ def _with_all_models_kept(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def _take_up(folder: Path, done: list[Row], settings: str) -> int:
-    """Make the folder hold whole episodes only, if it fits the rows; returns how many it then
-    holds, 0 if it must begin anew."""
+    """How many whole episodes a folder has that fit the rows, all that is later being removed; 0 if
+    it does not fit them, and then it is left as it is."""
     progress = _read_progress(folder)
     count = progress.get('episodes', 0)
-    fits = 0 < count <= len(done) and progress == _progress_after(done[count - 1], settings)
-    if fits:
-        version = done[count - 1].model_version
-        _remove(folder / 'data', lambda episode: episode >= count)
-        _remove(folder / 'models', lambda each: each > version)
-        bags, models = _numbers(folder / 'data'), _numbers(folder / 'models')
-        fits = bags == list(range(count)) and models[-1:] == ([version] if version else [])
-    return int(count) if fits else 0
+    if not 0 < count <= len(done) or progress != _progress_after(done[count - 1], settings):
+        return 0
+    version = done[count - 1].model_version
+    bags = [each for each in _numbers(folder / 'data') if each < count]
+    models = [each for each in _numbers(folder / 'models') if each <= version]
+    if bags != list(range(count)) or models[-1:] != ([version] if version else []):
+        return 0
+    _remove(folder / 'data', lambda episode: episode >= count)
+    _remove(folder / 'models', lambda each: each > version)
+    return int(count)
 
 
 def _set_aside(folder: Path) -> Path | None:
-    """Make a folder empty. Whole episodes cost hours, so one that says that it has some is renamed
-    (to what is returned), whatever it lacks."""
-    if not (folder / 'progress.yaml').exists():
+    """Make way for a run from its first episode: a folder that may have whole episodes, which cost
+    hours, is renamed (to what is returned), and one that has no more than its first is removed."""
+    if not (folder / 'progress.yaml').exists() and len(_numbers(folder / 'data')) < 2:
         shutil.rmtree(folder, ignore_errors=True)
         return None
     names = (folder.with_name(f'unused_{folder.name}_{i}') for i in itertools.count(1))
-    aside = next(name for name in names if not name.exists())
-    return folder.rename(aside)
+    return folder.rename(next(name for name in names if not name.exists()))
 
 
 def _progress_after(row: Row, settings: str) -> dict[str, Any]:
