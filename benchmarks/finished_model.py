@@ -22,6 +22,7 @@ from pddm_ends import MEASURES, RESULTS, distances, row, show
 
 from mbrl_bringup.learn import Episode, learn
 from mbrl_bringup.tasks import params_file_of
+from mbrl_common.settings import SettingsError
 from mbrl_dynamics.bag import bags, read_arrays
 
 FIRST = 1_000_000  # an episode of no run: its number decides what is drawn in it
@@ -63,18 +64,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         shutil.copytree(arguments.run / 'models', folder / 'models')
-        learn(
-            params_file_of(arguments.task),
-            episodes=FIRST + arguments.trials,
-            exploration_episodes=0,
-            first_episode=FIRST,
-            folder=folder,
-            overrides={
-                'planner': changed,
-                'dynamics': {'training.every_episodes': 0, 'training.every_steps': 0},
-            },
-            on_episode=done,
-        )
+        try:
+            learn(
+                params_file_of(arguments.task),
+                episodes=FIRST + arguments.trials,
+                exploration_episodes=0,
+                first_episode=FIRST,
+                folder=folder,
+                overrides={
+                    'planner': changed,
+                    'dynamics': {'training.every_episodes': 0, 'training.every_steps': 0},
+                },
+                on_episode=done,
+            )
+        except SettingsError as error:
+            parser.error(str(error))
         measured = distances(arguments.task)
         trials = [read_arrays(bag) for bag in bags(folder / 'data')]
     said = ' '.join(arguments.set) or 'as in the file'
