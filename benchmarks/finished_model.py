@@ -50,7 +50,7 @@ def main() -> None:
         if not equals:
             parser.error(f'--set has {entry!r}; it must be NAME=VALUE, as optimizer.pddm.kappa=10')
         changed[name.strip()] = yaml.safe_load(value)
-    if not (arguments.run / 'models').is_dir():
+    if not any((arguments.run / 'models').glob('*.safetensors')):  # it would hold still
         parser.error(f'{arguments.run} has no models; it must be a seed of `mbrl bench --keep`')
 
     def done(episode: Episode) -> None:
